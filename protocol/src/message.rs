@@ -343,9 +343,9 @@ pub struct BadPage {
     pub found: Found,
     /// The first byte that differs, from the page's beginning.
     pub offset: u32,
-    /// The eight bytes there that should be.
+    /// The aligned eight bytes around it that should be.
     pub expected: u64,
-    /// The eight bytes there that are.
+    /// The aligned eight bytes around it that are.
     pub actual: u64,
 }
 
@@ -374,7 +374,7 @@ pub struct FrameRun {
 pub struct MemoryCounters {
     /// MemTotal: what the kernel manages; memory that waits to be retrieved is not in it.
     pub total: u64,
-    /// MemFree.
+    /// MemFree, and the free pages that each processor keeps at hand (`/proc/zoneinfo`).
     pub free: u64,
     /// MemAvailable.
     pub available: u64,

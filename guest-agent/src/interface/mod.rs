@@ -1,0 +1,29 @@
+//! The kernel interfaces that preserve memory.
+
+mod luo;
+mod module;
+
+use protocol::message::{self, Claim, Event, ObjectId, Token};
+use rustix::fd::{BorrowedFd, OwnedFd};
+
+use crate::failure::Outcome;
+
+/// What an interface does for the holder. Sessions live as long as the value.
+pub(crate) trait Interface {
+    /// Makes a zeroed memory file of `bytes` bytes.
+    fn create(&mut self, bytes: u64) -> Outcome<OwnedFd>;
+    /// Registers a memory file to be preserved.
+    fn preserve(&mut self, id: ObjectId, file: BorrowedFd<'_>) -> Outcome<Token>;
+    /// Moves the state machine.
+    fn signal(&mut self, event: Event) -> Outcome<()>;
+    /// Opens what the previous kernel preserved; `None` if the kernel says that there is no such thing.
+    fn retrieve(&mut self, claim: Claim) -> Outcome<Option<OwnedFd>>;
+}
+
+/// Opens an interface.
+pub(crate) fn open(interface: message::Interface) -> Outcome<Box<dyn Interface>> {
+    Ok(match interface {
+        message::Interface::Luo => Box::new(luo::Luo::open()?),
+        message::Interface::Module => Box::new(module::Module::open()?),
+    })
+}

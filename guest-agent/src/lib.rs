@@ -1,0 +1,57 @@
+//! The guest's side of Liveupdate Lab.
+//!
+//! One static executable in two roles. As PID 1 ([`run_init`]) it talks to the host, keeps the kernel's
+//! affairs (log, memory, kexec) and outlives everything. On `Request::Open` it starts itself again as
+//! the *holder* ([`run_holder`]), which owns what a user's live update agent would own: the open
+//! interface, the memory files, the workload. The holder can be killed to see what the kernel does.
+
+mod boot;
+mod child;
+mod failure;
+mod frames;
+mod holder;
+mod interface;
+mod kernel_log;
+mod kexec;
+mod locate;
+mod mapping;
+mod memory;
+mod objects;
+mod supervisor;
+mod transport;
+mod verify;
+mod workload;
+
+use std::{ffi::CStr, time::Duration};
+
+use protocol::message::Tsc;
+
+/// Argument that makes the executable the holder.
+pub const HOLDER: &CStr = c"holder";
+
+/// Least time between two `Reply::Progress`.
+const PROGRESS: Duration = Duration::from_millis(250);
+
+/// Reads the time stamp counter.
+#[must_use]
+pub fn now() -> Tsc {
+    // SAFETY: every x86-64 processor has the instruction, and the guest's kernel does not forbid it.
+    Tsc(unsafe { std::arch::x86_64::_rdtsc() })
+}
+
+/// Lives as PID 1. `started` is when the first instruction ran.
+pub fn run_init(started: Tsc) -> ! {
+    panic_in_one_line();
+    supervisor::Supervisor::new(boot::boot(started)).run()
+}
+
+/// Lives as the holder, frames on standard input and output.
+pub fn run_holder() -> ! {
+    panic_in_one_line();
+    holder::run()
+}
+
+/// A panic is told on the console and aborts: in PID 1 that is a kernel panic which the host sees.
+fn panic_in_one_line() {
+    std::panic::set_hook(Box::new(|panic| eprintln!("guest-agent[{}]: {panic}", std::process::id())));
+}

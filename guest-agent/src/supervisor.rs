@@ -1,0 +1,194 @@
+//! PID 1 at work: answers the host, hands the holder what is the holder's.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use protocol::message::{Fault, Reply, Request, Span, Tsc};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fd::OwnedFd,
+};
+
+use crate::{
+    boot::{self, Booted},
+    child::Child,
+    failure::{Outcome, refuse},
+    kernel_log, kexec, memory, now,
+    transport::Link,
+};
+
+/// Time between two `Ready` while the host says nothing.
+const READY: Duration = Duration::from_millis(200);
+
+/// PID 1.
+pub(crate) struct Supervisor {
+    link: Link,
+    bulk: OwnedFd,
+    started: Tsc,
+    ready: Tsc,
+    holder: Option<Child>,
+    /// The epoch in which the holder was asked what it has not yet answered.
+    pending: Option<u32>,
+    queue: VecDeque<(u32, Request)>,
+}
+
+impl Supervisor {
+    pub(crate) fn new(Booted { control, bulk, started, ready }: Booted) -> Self {
+        let link = Link::new(control);
+        Self { link, bulk, started, ready, holder: None, pending: None, queue: VecDeque::new() }
+    }
+
+    /// Lives.
+    pub(crate) fn run(mut self) -> ! {
+        let mut announce = Instant::now();
+        loop {
+            if !self.link.is_open() && Instant::now() >= announce {
+                self.link.send(&Reply::Ready);
+                announce = Instant::now() + READY;
+            }
+            self.wait(announce);
+            while let Some((epoch, request)) = self.next() {
+                if epoch == self.link.epoch() {
+                    self.serve(request);
+                }
+            }
+        }
+    }
+
+    /// The next request that can be carried out now: those for the holder wait for their turn.
+    fn next(&mut self) -> Option<(u32, Request)> {
+        let at_once = |request: &Request| {
+            matches!(request, Request::Hello { .. } | Request::ReadTsc | Request::Inject(Fault::KillHolder))
+        };
+        let (_, request) = self.queue.front()?;
+        if self.pending.is_some() && !at_once(request) {
+            return None;
+        }
+        self.queue.pop_front()
+    }
+
+    /// Waits until something comes, and takes it in.
+    fn wait(&mut self, announce: Instant) {
+        let limit = (!self.link.is_open()).then(|| {
+            let rest = announce.saturating_duration_since(Instant::now());
+            Timespec { tv_sec: 0, tv_nsec: rest.min(READY).subsec_nanos().into() }
+        });
+        // While a request waits in the queue, more of them wait in the port.
+        let heed = if self.queue.is_empty() { PollFlags::IN } else { PollFlags::empty() };
+        let mut sources = vec![PollFd::new(self.link.port(), heed)];
+        sources.extend(self.holder.as_ref().map(|holder| PollFd::new(holder.replies(), PollFlags::IN)));
+        if rustix::io::retry_on_intr(|| poll(&mut sources, limit.as_ref())).is_err() {
+            return;
+        }
+        let port = sources[0].revents();
+        let holder = sources.get(1).is_some_and(|source| !source.revents().is_empty());
+        if holder {
+            self.listen();
+        }
+        if let Some(holder) = &mut self.holder {
+            holder.reap();
+        }
+        let heard = port.contains(PollFlags::IN) && self.link.receive(&mut self.queue).unwrap_or(false);
+        if !heard && !holder && port.intersects(PollFlags::HUP | PollFlags::ERR) {
+            // No host is connected; poll does not wait for one.
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Passes on what the holder says.
+    fn listen(&mut self) {
+        let mut said = VecDeque::new();
+        let lives = self.holder.as_mut().is_some_and(|holder| holder.listen(&mut said));
+        for reply in said {
+            self.pass_on(reply);
+        }
+        if !lives && let Some(holder) = self.holder.take() {
+            let failure = holder.mourn();
+            self.pass_on(Reply::Failed(failure));
+        }
+    }
+
+    /// Says what the holder said, if it was asked and the host that asked still listens.
+    fn pass_on(&mut self, reply: Reply) {
+        let Some(epoch) = self.pending else { return };
+        if !matches!(reply, Reply::Progress { .. }) {
+            self.pending = None;
+        }
+        if epoch == self.link.epoch() {
+            self.link.send(&reply);
+        }
+    }
+
+    fn serve(&mut self, request: Request) {
+        match self.carry_out(request) {
+            Ok(Some(reply)) => self.link.send(&reply),
+            Ok(None) => {}
+            Err(failure) => self.link.send(&Reply::Failed(failure)),
+        }
+    }
+
+    /// Gives the reply, or nothing if the holder will.
+    fn carry_out(&mut self, request: Request) -> Outcome<Option<Reply>> {
+        let from = now();
+        let done = || Reply::Done { span: Span { from, to: now() } };
+        Ok(Some(match request {
+            Request::Hello { nonce } => {
+                Reply::Welcome { nonce, facts: Box::new(boot::facts(self.started, self.ready)) }
+            }
+            Request::ReadTsc => Reply::Tsc(now()),
+            Request::Memory => Reply::Memory(memory::settled()?),
+            Request::KernelLog => Reply::KernelLog { text: kernel_log::read(kernel_log::LIMIT)? },
+            Request::LoadKernel(next) => {
+                kexec::load(&self.bulk, &next, &mut |reply| self.link.send(&reply))?;
+                done()
+            }
+            Request::Reboot => {
+                self.link.send(&done());
+                return Err(kexec::restart());
+            }
+            Request::PretendReboot => {
+                // A restart of the kernel would end it.
+                self.kill_holder()?;
+                self.link.send(&done());
+                return Err(kexec::restart_agent());
+            }
+            Request::PowerOff => {
+                self.link.send(&done());
+                return Err(kexec::power_off());
+            }
+            Request::Inject(Fault::KillHolder) => {
+                if !self.kill_holder()? {
+                    return Err(refuse("kill the holder", "there is none"));
+                }
+                done()
+            }
+            request => {
+                self.hand_over(&request)?;
+                return Ok(None);
+            }
+        }))
+    }
+
+    /// Asks the holder; `Open` starts one if there is none.
+    fn hand_over(&mut self, request: &Request) -> Outcome<()> {
+        if self.holder.is_none() && matches!(request, Request::Open { .. }) {
+            self.holder = Some(Child::start()?);
+        }
+        let Some(holder) = &mut self.holder else {
+            return Err(refuse("ask the holder", "there is none: open an interface first"));
+        };
+        holder.ask(request)?;
+        self.pending = Some(self.link.epoch());
+        Ok(())
+    }
+
+    /// Kills the holder, if there is one. What it had not answered has failed.
+    fn kill_holder(&mut self) -> Outcome<bool> {
+        let Some(holder) = self.holder.take() else { return Ok(false) };
+        holder.kill()?;
+        self.pass_on(Reply::Failed(refuse("carry out the request in the holder", "it was killed on request")));
+        Ok(true)
+    }
+}
