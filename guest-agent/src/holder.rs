@@ -176,7 +176,7 @@ impl Holder {
         let retrieve = Span { from, to: now() };
         let (workload, found) = Workload::resume(self.objects.get(claim.id)?)?;
         self.workload = Some(workload);
-        let crate::workload::Found { count, last_tick, first_tick } = found;
-        Ok(Reply::Resumed(Resumption { count, last_tick, first_tick, retrieve }))
+        let crate::workload::Found { count, last_tick, period, first_tick } = found;
+        Ok(Reply::Resumed(Resumption { count, last_tick, period, first_tick, retrieve }))
     }
 }

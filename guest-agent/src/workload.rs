@@ -9,7 +9,7 @@ use std::{
 };
 
 use protocol::{
-    heartbeat::{BYTES, MAGIC, PERIOD_NS, WORD_COUNT, WORD_MAGIC, WORD_TSC},
+    heartbeat::{BYTES, MAGIC, PERIOD_NS, WORD_COUNT, WORD_FIRST_COUNT, WORD_FIRST_TSC, WORD_MAGIC, WORD_TSC},
     message::Tsc,
 };
 use rustix::{
@@ -41,11 +41,20 @@ impl Heart {
 
     /// Count first: if the processor stops between the two, the page tells the tick before.
     fn tick(&mut self) -> Tsc {
-        self.count += 1;
+        self.count = self.count.wrapping_add(1);
         let page = self.mapping.page(0);
         let tsc = now();
         page[WORD_COUNT].store(self.count.to_le(), Release);
         page[WORD_TSC].store(tsc.0.to_le(), Release);
+        tsc
+    }
+
+    /// Ticks, and notes that this is where the generation begins.
+    fn first_tick(&mut self) -> Tsc {
+        let tsc = self.tick();
+        let page = self.mapping.page(0);
+        page[WORD_FIRST_TSC].store(tsc.0.to_le(), Release);
+        page[WORD_FIRST_COUNT].store(self.count.to_le(), Release);
         tsc
     }
 }
@@ -56,6 +65,8 @@ pub(crate) struct Found {
     pub(crate) count: u64,
     /// The last of them.
     pub(crate) last_tick: Tsc,
+    /// Mean time between them, in TSC units.
+    pub(crate) period: u64,
     /// The first one now.
     pub(crate) first_tick: Tsc,
 }
@@ -71,7 +82,7 @@ impl Workload {
     pub(crate) fn start(object: &Object) -> Outcome<Self> {
         let mut heart = Heart::map(object)?;
         heart.mapping.page(0)[WORD_MAGIC].store(MAGIC.to_le(), Release);
-        heart.tick();
+        heart.first_tick();
         Self::run(heart)
     }
 
@@ -83,9 +94,12 @@ impl Workload {
         if magic != MAGIC {
             return Err(refuse("open the heartbeat", format!("its first word is {magic:#x} instead of {MAGIC:#x}")));
         }
+        // Untrusted as all that was handed over: a page that makes no sense has no period.
+        let ticks = count.checked_sub(word(WORD_FIRST_COUNT)).unwrap_or(0);
+        let period = last_tick.0.saturating_sub(word(WORD_FIRST_TSC)).checked_div(ticks).unwrap_or(0);
         heart.count = count;
-        let first_tick = heart.tick();
-        Ok((Self::run(heart)?, Found { count, last_tick, first_tick }))
+        let first_tick = heart.first_tick();
+        Ok((Self::run(heart)?, Found { count, last_tick, period, first_tick }))
     }
 
     fn run(heart: Heart) -> Outcome<Self> {

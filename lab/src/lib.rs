@@ -1,1 +1,23 @@
-//! x
+//! Liveupdate Lab's engine: what survives a live update, is it the same to the bit, and how long was the
+//! world dark?
+//!
+//! The rooms, in the order in which a run passes through them:
+//!
+//! - [`host`]: what this machine has, and how it gets what it lacks; [`cache`]: what was costly, kept.
+//! - [`kernel`]: from `7.3` to a kernel that boots.
+//! - [`image`]: the agent, the module and the initramfs that carries them.
+//! - [`machine`]: one QEMU, owned.
+//! - [`scenario`]: from YAML to a plan that can be run.
+//! - [`run`]: one plan on one machine, to its verdict.
+//! - [`measure`]: fidelity and time.
+//! - [`report`]: the result, for people and machines.
+
+pub mod cache;
+pub mod host;
+pub mod image;
+pub mod kernel;
+pub mod machine;
+pub mod measure;
+pub mod report;
+pub mod run;
+pub mod scenario;

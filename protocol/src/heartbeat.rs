@@ -11,10 +11,16 @@ pub const WORD_COUNT: usize = 1;
 /// Word that holds the TSC of the latest tick.
 pub const WORD_TSC: usize = 2;
 
+/// Word that holds the TSC of this generation's first tick.
+pub const WORD_FIRST_TSC: usize = 3;
+/// Word that holds the count of this generation's first tick.
+pub const WORD_FIRST_COUNT: usize = 4;
+
 /// `LABHEART`, as bytes.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"LABHEART");
 
-/// Time between two ticks, in nanoseconds: the error bar of a blackout on either side.
+/// Time between two ticks that the workload aims at, in nanoseconds. What it reaches depends on the
+/// guest's timers; the page tells.
 pub const PERIOD_NS: u64 = 100_000;
 
 /// The page's size in bytes.

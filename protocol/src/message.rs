@@ -308,6 +308,8 @@ pub struct Resumption {
     pub count: u64,
     /// Its last tick.
     pub last_tick: Tsc,
+    /// Mean time between its ticks, in TSC units: how much earlier than its end its last tick may be.
+    pub period: u64,
     /// This generation's first.
     pub first_tick: Tsc,
     /// When the heartbeat was asked for, and when it was open.

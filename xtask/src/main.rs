@@ -1,2 +1,57 @@
-//! x
-fn main() {}
+//! The command line of Liveupdate Lab: parses, calls the engine, prints, and says how it went.
+
+mod cli;
+mod doctor;
+mod exit;
+mod scenario;
+mod test;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use lab::host::Cancel;
+
+use exit::Exit;
+
+/// This project's own sources.
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+fn main() -> ExitCode {
+    let command = cli::Cli::parse().command;
+    let cancel = Cancel::new();
+    if let Err(error) = listen(&cancel) {
+        eprintln!("error: cannot listen for signals: {error}");
+        return Exit::Infrastructure.into();
+    }
+    let exit = match command {
+        cli::Command::Scenario(options) => scenario::run(&options, &cancel),
+        cli::Command::Doctor => doctor::run(),
+        cli::Command::Test(options) => test::run(&options, &cancel),
+        cli::Command::Schema => {
+            println!("{}", lab::report::json_schema());
+            Exit::Passed
+        }
+    };
+    exit.into()
+}
+
+/// The first signal asks everything to end; whoever is impatient and sends a second one gets the default.
+fn listen(cancel: &Cancel) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let cancel = cancel.clone();
+    std::thread::spawn(move || {
+        let mut signals = signals.forever();
+        if signals.next().is_some() {
+            eprintln!("\nstopping …");
+            cancel.cancel();
+        }
+        if let Some(signal) = signals.next() {
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    });
+    Ok(())
+}

@@ -17,6 +17,7 @@ const FILE: &str = "/lib/liveupdate_lab.ko";
 
 const TYPE: u8 = 0xBB;
 const FD_PRESERVE: u32 = opcode::none(TYPE, 0x00);
+const FD_UNPRESERVE: u32 = opcode::none(TYPE, 0x01);
 const FD_RESTORE: u32 = opcode::none(TYPE, 0x02);
 const GET_STATE: u32 = opcode::none(TYPE, 0x03);
 const PREPARE: u32 = opcode::none(TYPE, 0x04);
@@ -27,7 +28,8 @@ const MEM_CREATE: u32 = opcode::none(TYPE, 0x10);
 
 const STATE_NORMAL: u32 = 0;
 
-/// `struct liveupdate_lab_fd_preserve`, `..._fd_restore` and `..._mem_create`, whose last is `bytes`.
+/// `struct liveupdate_lab_fd_preserve`, `..._fd_unpreserve`, whose second is `reserved`, `..._fd_restore`
+/// and `..._mem_create`, whose last is `bytes`.
 #[repr(C, align(8))]
 struct FileArgument {
     size: u32,
@@ -47,6 +49,7 @@ const _: () = assert!(size_of::<StateArgument>() == 8);
 /// The open device: what it has registered is given up with it.
 pub(super) struct Module {
     device: OwnedFd,
+    registered: Vec<Token>,
 }
 
 impl Module {
@@ -58,7 +61,7 @@ impl Module {
             }
             other => other,
         };
-        Ok(Self { device: device.tell(format!("open {DEVICE}"))? })
+        Ok(Self { device: device.tell(format!("open {DEVICE}"))?, registered: Vec::new() })
     }
 
     fn file<const OPERATION: u32>(&self, fd: i32, value: u64) -> Result<FileArgument, Errno> {
@@ -86,7 +89,9 @@ impl Interface for Module {
 
     fn preserve(&mut self, id: ObjectId, file: BorrowedFd<'_>) -> Outcome<Token> {
         let preserved = self.file::<FD_PRESERVE>(file.as_raw_fd(), 0);
-        Ok(Token(preserved.tell(format!("ioctl FD_PRESERVE of object {} on {DEVICE}", id.0))?.value))
+        let token = Token(preserved.tell(format!("ioctl FD_PRESERVE of object {} on {DEVICE}", id.0))?.value);
+        self.registered.push(token);
+        Ok(token)
     }
 
     fn signal(&mut self, event: Event) -> Outcome<()> {
@@ -96,7 +101,14 @@ impl Interface for Module {
             Event::Cancel => ("CANCEL", self.state::<CANCEL>()),
             Event::Finish => ("FINISH", self.state::<FINISH>()),
         };
-        result.map(|_| ()).tell(format!("ioctl {name} on {DEVICE}"))
+        result.tell(format!("ioctl {name} on {DEVICE}"))?;
+        if event == Event::Cancel {
+            // CANCEL leaves files registered for the next PREPARE; who cancels here gives them up.
+            for token in std::mem::take(&mut self.registered) {
+                self.file::<FD_UNPRESERVE>(0, token.0).tell(format!("ioctl FD_UNPRESERVE on {DEVICE}"))?;
+            }
+        }
+        Ok(())
     }
 
     fn retrieve(&mut self, claim: Claim) -> Outcome<Option<OwnedFd>> {

@@ -1,0 +1,17 @@
+//! This machine: what it has, what it lacks, and how commands run on it.
+
+mod cancel;
+mod doctor;
+mod install;
+pub mod process;
+mod progress;
+mod system;
+mod versions;
+
+pub use cancel::{Cancel, Subscription};
+pub use doctor::{Check, Doctor, Found, GUEST_TARGET, Remedy};
+pub(crate) use install::apt_percent;
+pub use install::{Consent, Error, ensure};
+pub use progress::{Progress, Silent};
+pub use system::{Family, Package, find_program};
+pub use versions::{Toolchain, Versions};

@@ -1,0 +1,157 @@
+//! Builds a module outside the kernel's tree, from a copy of its sources: a checkout is never written to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::build::watch;
+use super::tools::Tools;
+use super::{Error, Job, Kernel};
+use crate::cache::digest::Hasher;
+use crate::cache::{Built, Cache, Key, Layout, digest};
+use crate::host::{Cancel, Progress};
+
+/// A module built for one kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// The `.ko` file.
+    pub path: PathBuf,
+    /// Its hash.
+    pub sha256: String,
+}
+
+/// The module whose sources are in `sources`, built for `kernel` if need be.
+///
+/// # Errors
+/// It cannot be built, or the work was cancelled.
+pub fn build(
+    cache: &Cache,
+    kernel: &Kernel,
+    sources: &Path,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Module, Error> {
+    let job = Job { cache, progress, cancel };
+    let ready = attempt(&job, kernel, sources, "module", &[])?;
+    let Some((name, fingerprint)) = ready.manifest.files.first_key_value() else {
+        return Err(Error::NotATree { path: sources.to_path_buf(), reason: "its build left no module".to_owned() });
+    };
+    Ok(Module { path: ready.dir.join(name), sha256: fingerprint.sha256.clone() })
+}
+
+/// Has clippy look at the module's Rust as it is built for `kernel`; warnings are errors.
+///
+/// # Errors
+/// Clippy found something, or the module cannot be built.
+pub fn clippy(
+    cache: &Cache,
+    kernel: &Kernel,
+    sources: &Path,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    let job = Job { cache, progress, cancel };
+    attempt(&job, kernel, sources, "module-clippy", &["CLIPPY=1", "KRUSTFLAGS=-Dwarnings"]).map(|_| ())
+}
+
+fn attempt(
+    job: &Job<'_>,
+    kernel: &Kernel,
+    sources: &Path,
+    kind: &'static str,
+    options: &[&str],
+) -> Result<crate::cache::Ready, Error> {
+    let files = files(sources)?;
+    let key = Key::of([("kernel", kernel.key.as_str()), ("sources", &content(sources, &files)?)]);
+    let entry = job.cache.entry(kind, &key);
+    let purpose = format!("builds {} for Linux {}", sources.display(), kernel.release);
+    entry.obtain(Layout::Moved, &purpose, (job.progress, job.cancel), |dir| {
+        job.progress.stage(&format!("build {} for Linux {}", sources.display(), kernel.release), None);
+        let copy = dir.join("src");
+        for file in &files {
+            let to = copy.join(file);
+            let place = || {
+                fs::create_dir_all(to.parent().unwrap_or(&copy))?;
+                fs::copy(sources.join(file), &to)
+            };
+            place().map_err(|source| Error::io("copy", &sources.join(file), source))?;
+        }
+        let tools = Tools::find(job.cache);
+        let mut command = tools.make(&kernel.source_dir, &kernel.build_dir);
+        command.arg(format!("M={}", copy.display())).args(options).arg("modules");
+        let log = job.cache.root().join("logs").join(format!("{kind}.{key}.log"));
+        watch(command, &format!("the build of {}", sources.display()), &log, dir, job)
+            .map_err(|error| in_place_of(error, &copy, sources))?;
+        keep_modules(dir, &copy)
+    })
+}
+
+/// Keeps the modules, drops the rest.
+fn keep_modules(dir: &Path, copy: &Path) -> Result<Built, Error> {
+    let failed = |source| Error::io("keep the module of", copy, source);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(copy).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "ko") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            fs::rename(&path, dir.join(&name)).map_err(failed)?;
+            names.push(name);
+        }
+    }
+    fs::remove_dir_all(copy).map_err(failed)?;
+    if names.is_empty() {
+        let reason = "its build left no `.ko` file; does its Kbuild say `obj-m`?".to_owned();
+        return Err(Error::NotATree { path: copy.to_path_buf(), reason });
+    }
+    Ok(Built { files: names, ..Built::default() })
+}
+
+/// An error about the copy, told of the sources that a person can open.
+fn in_place_of(error: Error, copy: &Path, sources: &Path) -> Error {
+    let (copy, sources) = (copy.display().to_string(), sources.display().to_string());
+    match error {
+        Error::Build { what, excerpt, log } => {
+            let excerpt = excerpt.into_iter().map(|line| line.replace(&copy, &sources)).collect();
+            Error::Build { what, excerpt, log }
+        }
+        other => other,
+    }
+}
+
+/// The sources, without what a build by hand may have left there.
+fn files(sources: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    let mut pending = vec![sources.to_path_buf()];
+    while let Some(current) = pending.pop() {
+        let failed = |source| Error::io("read", &current, source);
+        for entry in fs::read_dir(&current).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            if name.starts_with('.') || name == "target" {
+                continue;
+            }
+            if path.is_dir() {
+                pending.push(path);
+            } else if !is_product(&name) {
+                found.push(path.strip_prefix(sources).unwrap_or(&path).to_path_buf());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn is_product(name: &str) -> bool {
+    [".o", ".ko", ".mod", ".mod.c", ".cmd", ".rmeta", ".a"].iter().any(|ending| name.ends_with(ending))
+        || matches!(name, "Module.symvers" | "modules.order")
+}
+
+fn content(sources: &Path, files: &[PathBuf]) -> Result<String, Error> {
+    let mut hasher = Hasher::new();
+    for file in files {
+        let path = sources.join(file);
+        hasher.field(file.as_os_str().as_encoded_bytes());
+        hasher.field(digest::file(&path).map_err(|source| Error::io("read", &path, source))?);
+    }
+    Ok(hasher.finish())
+}

@@ -1,0 +1,164 @@
+//! The serial console: kept in full with host time stamps, watched line by line, and open to
+//! expectations.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rexpect::reader::Options;
+use rexpect::session::StreamSession;
+
+use super::{Error, Signal, alarm};
+
+/// Most bytes that a console may print in one run.
+const MAX_BYTES: u64 = 16 << 20;
+/// Longest line; the rest of it is dropped.
+const MAX_LINE: usize = 4096;
+/// Lines that are kept at hand as evidence.
+const RECENT: usize = 400;
+
+type Recent = Arc<Mutex<VecDeque<String>>>;
+
+/// A guest's console.
+pub struct Console {
+    session: StreamSession<UnixStream>,
+    recent: Recent,
+}
+
+impl std::fmt::Debug for Console {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Console").finish_non_exhaustive()
+    }
+}
+
+impl Console {
+    pub(super) fn attach(
+        stream: UnixStream,
+        started: Instant,
+        log: &Path,
+        signals: Sender<Signal>,
+    ) -> Result<Self, Error> {
+        let log = BufWriter::new(File::create(log).map_err(Error::io("create console.log"))?);
+        let writer = stream.try_clone().map_err(Error::io("share the console"))?;
+        let recent = Recent::default();
+        let recorder = Recorder {
+            stream,
+            started,
+            log,
+            signals,
+            recent: Arc::clone(&recent),
+            line: Vec::new(),
+            bytes: 0,
+            alarmed: false,
+        };
+        let patience = Options::new().timeout_ms(Some(10_000)).strip_ansi_escape_codes(true);
+        Ok(Self { session: StreamSession::new(recorder, writer, patience), recent })
+    }
+
+    /// Waits until the console has printed something that matches, and returns that.
+    ///
+    /// # Errors
+    /// Nothing did within ten seconds, or the console ended.
+    pub fn expect(&mut self, pattern: &str) -> Result<String, String> {
+        self.session.exp_regex(pattern).map(|(_, matched)| matched).map_err(|error| match error {
+            rexpect::error::Error::Timeout { .. } => format!("nothing on the console matches /{pattern}/"),
+            rexpect::error::Error::EOF { .. } => format!("the console ended before anything matched /{pattern}/"),
+            other => other.to_string(),
+        })
+    }
+
+    /// The last `count` lines.
+    #[must_use]
+    pub fn tail(&self, count: usize) -> Vec<String> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.iter().skip(recent.len().saturating_sub(count)).cloned().collect()
+    }
+}
+
+/// Sees every byte on its way to whoever has expectations.
+struct Recorder {
+    stream: UnixStream,
+    started: Instant,
+    log: BufWriter<File>,
+    signals: Sender<Signal>,
+    recent: Recent,
+    line: Vec<u8>,
+    bytes: u64,
+    alarmed: bool,
+}
+
+impl Read for Recorder {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = loop {
+            match self.stream.read(buffer) {
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The reader above would ask again for ever; a console that fails has ended.
+                Err(_) => break 0,
+            }
+        };
+        self.bytes += count as u64;
+        if self.bytes > MAX_BYTES {
+            let _ = self.signals.send(Signal::ConsoleFlood);
+            self.end();
+            return Ok(0);
+        }
+        for &byte in &buffer[..count] {
+            match byte {
+                b'\n' => self.finish_line(),
+                b'\r' => {}
+                byte if self.line.len() < MAX_LINE => self.line.push(byte),
+                _ => {}
+            }
+        }
+        if count == 0 {
+            self.end();
+        }
+        Ok(count)
+    }
+}
+
+impl Recorder {
+    fn finish_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.line).replace(|c: char| c.is_control() && c != '\t', "");
+        self.line.clear();
+        let _ = writeln!(self.log, "{} {line}", Stamp(self.started.elapsed()));
+        let _ = self.log.flush();
+        let alarm = alarm::scan(&line).filter(|_| !self.alarmed);
+        {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            if recent.len() == RECENT {
+                recent.pop_front();
+            }
+            recent.push_back(line);
+        }
+        let _ = self.signals.send(Signal::ConsoleLine);
+        if let Some(alarm) = alarm {
+            // What follows belongs to it.
+            self.alarmed = true;
+            let _ = self.signals.send(Signal::Alarm(alarm));
+        }
+    }
+
+    fn end(&mut self) {
+        if !self.line.is_empty() {
+            self.finish_line();
+        }
+        let _ = self.log.flush();
+        let _ = self.signals.send(Signal::Gone);
+    }
+}
+
+/// Host time since the start, as it stands in the logs.
+pub(super) struct Stamp(pub(super) Duration);
+
+impl std::fmt::Display for Stamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:>11.6}", self.0.as_secs_f64())
+    }
+}

@@ -1,0 +1,194 @@
+//! The guest machine: one QEMU, owned.
+//!
+//! [`command`] writes its command line, [`console`] records what its kernel prints and [`alarm`] knows
+//! which lines are the end, [`qmp`] talks to QEMU itself, [`port`] to the agent inside. All that happens
+//! arrives in one queue of [`Signal`]s, so that whoever drives a machine waits in one place and is woken
+//! by whatever comes first.
+
+pub mod accelerator;
+pub mod alarm;
+pub mod command;
+pub mod console;
+mod host_tsc;
+pub mod port;
+pub mod qmp;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use command_fds::{CommandFdExt as _, FdMapping};
+use protocol::frame::{Frame, FrameError};
+use protocol::message::Reply;
+
+use crate::host::{Cancel, Subscription};
+use crate::host::process::{Group, die_with_us};
+use alarm::Alarm;
+use command::{Shape, Wiring};
+use console::Console;
+use port::ControlPort;
+use qmp::Qmp;
+
+/// Something happened to the machine.
+#[derive(Debug)]
+pub enum Signal {
+    /// The agent said something, or bytes came that are no frame.
+    Agent(Result<Frame<Reply>, FrameError>),
+    /// The kernel printed a line. A sign of life.
+    ConsoleLine,
+    /// The kernel printed a line that ends the run.
+    Alarm(Alarm),
+    /// The console printed more than any honest guest does.
+    ConsoleFlood,
+    /// QEMU reports an event.
+    Qemu(qapi::qmp::Event),
+    /// QEMU has gone.
+    Gone,
+    /// The user wants to stop.
+    Cancelled,
+}
+
+/// Why a machine could not be started or used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// QEMU could not be started.
+    #[error("cannot start {}: {source}; `cargo xtask doctor` tells what is missing", command::QEMU)]
+    Start {
+        /// Why.
+        source: io::Error,
+    },
+    /// QEMU ended before it answered.
+    #[error("QEMU ended at once: {said}")]
+    Refused {
+        /// What it printed.
+        said: String,
+    },
+    /// A file or socket of the run failed.
+    #[error("cannot {what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// QEMU's control channel broke.
+    #[error("QMP: {0}")]
+    Qmp(String),
+}
+
+impl Error {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// A running guest. Dropped, it is killed and reaped.
+#[derive(Debug)]
+pub struct Machine {
+    /// Its console.
+    pub console: Console,
+    /// QEMU's control channel.
+    pub qmp: Qmp,
+    /// The agent's port.
+    pub control: ControlPort,
+    /// The port that takes kernel images.
+    pub bulk: UnixStream,
+    signals: Receiver<Signal>,
+    group: Group,
+    started: Instant,
+    log: PathBuf,
+    _cancel: Subscription,
+}
+
+/// Descriptors that QEMU finds its sockets under.
+const CHILD_FDS: [i32; 4] = [10, 11, 12, 13];
+
+impl Machine {
+    /// Starts a guest; its logs go to `folder`.
+    ///
+    /// # Errors
+    /// QEMU is missing, refuses its command line, or the folder cannot be written.
+    pub fn start(shape: &Shape, folder: &Path, cancel: &Cancel) -> Result<Self, Error> {
+        let by_hand = shape.render(&Wiring::ByHand);
+        std::fs::write(folder.join("qemu.sh"), by_hand).map_err(Error::io("write qemu.sh"))?;
+
+        let mut ours = Vec::new();
+        let mut mappings = Vec::new();
+        for child_fd in CHILD_FDS {
+            let (mine, qemus) = UnixStream::pair().map_err(Error::io("make a socket pair"))?;
+            ours.push(mine);
+            mappings.push(FdMapping { parent_fd: OwnedFd::from(qemus), child_fd });
+        }
+        let [console, qmp, control, bulk]: [UnixStream; 4] =
+            ours.try_into().map_err(|_| Error::Qmp("four sockets".to_owned()))?;
+
+        let log = folder.join("qemu.log");
+        let stderr = File::create(&log).map_err(Error::io("create qemu.log"))?;
+        let stdout = stderr.try_clone().map_err(Error::io("create qemu.log"))?;
+        let mut command = Command::new(command::QEMU);
+        command.args(shape.arguments(&Wiring::Inherited(CHILD_FDS)));
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
+        die_with_us(&mut command);
+        let collision = |error| Error::Start { source: io::Error::other(error) };
+        command.fd_mappings(mappings).map_err(collision)?;
+
+        let (sender, signals) = mpsc::channel();
+        let woken = sender.clone();
+        let subscription = cancel.on_cancel(move || drop(woken.send(Signal::Cancelled)));
+
+        let started = Instant::now();
+        let child = command.spawn().map_err(|source| Error::Start { source })?;
+        let group = Group(child);
+        // It holds QEMU's ends of the sockets: as long as it lives, nobody sees QEMU go.
+        drop(command);
+
+        let console = Console::attach(console, started, &folder.join("console.log"), sender.clone())?;
+        let control = ControlPort::attach(control, sender.clone())?;
+        let qmp = Qmp::attach(qmp, &folder.join("qmp.log"), sender);
+        let qmp = match qmp {
+            Ok(qmp) => qmp,
+            Err(Error::Qmp(_)) => return Err(Error::Refused { said: said(&log) }),
+            Err(other) => return Err(other),
+        };
+        debug_assert!(bulk.as_raw_fd() >= 0);
+        Ok(Self { console, qmp, control, bulk, signals, group, started, log, _cancel: subscription })
+    }
+
+    /// The next signal; `None` if none comes within `patience`.
+    pub fn wait(&mut self, patience: Duration) -> Option<Signal> {
+        match self.signals.recv_timeout(patience) {
+            Ok(signal) => Some(signal),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Signal::Gone),
+        }
+    }
+
+    /// Host time since QEMU was started.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How QEMU ended, and what it printed; call it after [`Signal::Gone`].
+    pub fn obituary(&mut self) -> String {
+        let status = self.group.0.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        match said(&self.log).trim() {
+            "" => format!("QEMU ended ({status})"),
+            words => format!("QEMU ended ({status}): {words}"),
+        }
+    }
+}
+
+/// The end of QEMU's own output; bounded, since the guest can make QEMU talk.
+fn said(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let tail = bytes.len().saturating_sub(2048);
+    String::from_utf8_lossy(&bytes[tail..]).trim().to_owned()
+}

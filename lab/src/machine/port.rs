@@ -1,0 +1,67 @@
+//! The agent's port: frames both ways, an epoch for each generation.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::Sender;
+
+use protocol::frame::{self, Decoder, Frame};
+use protocol::message::{Reply, Request};
+
+use super::{Error, Signal};
+
+/// The host's end of the agent's port.
+#[derive(Debug)]
+pub struct ControlPort {
+    stream: UnixStream,
+    epoch: u32,
+    sequence: u32,
+}
+
+impl ControlPort {
+    pub(super) fn attach(stream: UnixStream, signals: Sender<Signal>) -> Result<Self, Error> {
+        let mut reader = stream.try_clone().map_err(Error::io("share the agent's port"))?;
+        std::thread::spawn(move || {
+            let mut decoder = Decoder::default();
+            let mut buffer = vec![0; 64 << 10];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                let mut heard = true;
+                decoder.feed::<Reply>(&buffer[..count], |frame| heard &= signals.send(Signal::Agent(frame)).is_ok());
+                if !heard {
+                    break;
+                }
+            }
+        });
+        Ok(Self { stream, epoch: 0, sequence: 0 })
+    }
+
+    /// Begins the next epoch: what was said before counts no more.
+    pub fn next_epoch(&mut self) {
+        self.epoch += 1;
+        self.sequence = 0;
+    }
+
+    /// The epoch under way.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// The port is closed, or the request does not fit in a frame.
+    pub fn send(&mut self, message: &Request) -> Result<(), Error> {
+        self.sequence += 1;
+        let frame = Frame { epoch: self.epoch, sequence: self.sequence, message };
+        let bytes = frame::encode(&frame).map_err(|error| Error::Qmp(error.to_string()))?;
+        self.stream.write_all(&bytes).map_err(Error::io("write to the agent's port"))
+    }
+
+    /// Sends bytes that are no frame: what a broken host would.
+    ///
+    /// # Errors
+    /// The port is closed.
+    pub fn send_garbage(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.stream.write_all(bytes).map_err(Error::io("write to the agent's port"))
+    }
+}

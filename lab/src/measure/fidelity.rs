@@ -1,0 +1,187 @@
+//! Whether preserved memory is what it was, and where it was.
+//!
+//! The agent compares and tells; the host judges. It trusts no count that it can compute itself: the
+//! number of pages follows from the size, and the digest of what was read must be the digest of what
+//! should be there.
+
+use protocol::message::{Found, FrameRun, Verification};
+use protocol::pattern;
+
+use crate::report::result::{BadPage, Failure, FailureKind, Fidelity};
+use crate::scenario::plan::Object;
+
+/// Physical pages of an object, as runs in page order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frames(Vec<FrameRun>);
+
+impl Frames {
+    /// Takes in the runs that follow on those before.
+    pub fn extend(&mut self, runs: Vec<FrameRun>) {
+        self.0.extend(runs);
+    }
+
+    /// Pages told of; saturates, since the guest may tell anything.
+    #[must_use]
+    pub fn pages(&self) -> u64 {
+        self.0.iter().fold(0, |sum: u64, run| sum.saturating_add(run.pages))
+    }
+
+    /// Pages that lie at the same physical address in `other`.
+    #[must_use]
+    pub fn in_common(&self, other: &Self) -> u64 {
+        let mut common = 0;
+        let (mut mine, mut theirs) = (self.0.iter().copied(), other.0.iter().copied());
+        let (mut a, mut b) = (mine.next(), theirs.next());
+        while let (Some(left), Some(right)) = (a, b) {
+            let pages = left.pages.min(right.pages);
+            if left.first.is_some() && left.first == right.first {
+                common += pages;
+            }
+            a = rest(left, pages).or_else(|| mine.next());
+            b = rest(right, pages).or_else(|| theirs.next());
+        }
+        common
+    }
+}
+
+fn rest(run: FrameRun, taken: u64) -> Option<FrameRun> {
+    let pages = run.pages - taken;
+    (pages > 0).then(|| FrameRun { first: run.first.map(|first| first.wrapping_add(taken)), pages })
+}
+
+/// Judges one object, and adds it to `total`.
+///
+/// # Errors
+/// The failure, if it is not what it must be, or if the agent claims what cannot be.
+pub fn judge(object: &Object, told: &Verification, in_place: u64, total: &mut Fidelity) -> Result<(), Failure> {
+    let fail = |kind, message| Failure { kind, message, step: None, place: None, evidence: Vec::new() };
+    let (name, spec) = (&object.name, object.spec);
+    let pages = pattern::pages(spec.bytes);
+    if told.bytes != spec.bytes {
+        let message = format!("{name} came back with {} bytes, it had {}", told.bytes, spec.bytes);
+        return Err(fail(FailureKind::WrongSize, message));
+    }
+    let bad = u64::try_from(told.bad.len()).unwrap_or(u64::MAX);
+    if told.pages != pages || told.identical > pages || (told.identical == pages) != (bad == 0) {
+        let message = format!(
+            "the agent says {} of {} pages of {name} are identical and names {bad} that are not; it has {pages}",
+            told.identical, told.pages
+        );
+        return Err(fail(FailureKind::AgentMisbehaved, message));
+    }
+    total.objects += 1;
+    total.bytes += spec.bytes;
+    total.pages += pages;
+    total.identical += told.identical;
+    total.in_place += in_place.min(pages);
+    if let Some(first) = told.bad.first() {
+        let (kind, found) = match first.found {
+            Found::OtherPage(other) => (FailureKind::PagesSwapped, format!("page {other} of {name}")),
+            Found::Zeros => (FailureKind::PageCorrupted, "nothing but zeros".to_owned()),
+            Found::Damaged => (FailureKind::PageCorrupted, "changed bytes".to_owned()),
+        };
+        let page = BadPage {
+            object: name.clone(),
+            index: first.index,
+            found,
+            offset: first.offset,
+            expected: hex(first.expected),
+            actual: hex(first.actual),
+        };
+        let message = format!(
+            "page {} of {name} holds {}: at byte {} there is {} instead of {} ({} of {pages} pages are not identical)",
+            page.index,
+            page.found,
+            page.offset,
+            page.actual,
+            page.expected,
+            pages - told.identical,
+        );
+        total.first_bad.get_or_insert(page);
+        return Err(fail(kind, message));
+    }
+    if told.digest != pattern::expected_digest(spec.seed, spec.bytes).value() {
+        let message = format!("the agent says that {name} is identical, the digest of what it read is not the right one");
+        return Err(fail(FailureKind::AgentMisbehaved, message));
+    }
+    Ok(())
+}
+
+fn hex(word: u64) -> String {
+    word.to_le_bytes().map(|byte| format!("{byte:02x}")).join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use protocol::message::{ObjectId, ObjectSpec, Span, Tsc};
+
+    use super::*;
+
+    fn object() -> Object {
+        Object { name: "ledger".to_owned(), spec: ObjectSpec { id: ObjectId(1), bytes: 3 * 4096, seed: 5 } }
+    }
+
+    fn honest() -> Verification {
+        Verification {
+            bytes: 3 * 4096,
+            pages: 3,
+            identical: 3,
+            bad: Vec::new(),
+            digest: pattern::expected_digest(5, 3 * 4096).value(),
+            span: Span { from: Tsc(0), to: Tsc(1) },
+        }
+    }
+
+    fn kind_of(told: &Verification) -> Option<FailureKind> {
+        judge(&object(), told, 3, &mut Fidelity::default()).err().map(|failure| failure.kind)
+    }
+
+    #[test]
+    fn an_honest_report_passes_and_every_lie_is_seen() {
+        assert_eq!(kind_of(&honest()), None);
+        let bad = |found| {
+            let page = protocol::message::BadPage { index: 1, found, offset: 8, expected: 1, actual: 2 };
+            Verification { identical: 2, bad: vec![page], ..honest() }
+        };
+        assert_eq!(kind_of(&bad(Found::Damaged)), Some(FailureKind::PageCorrupted));
+        assert_eq!(kind_of(&bad(Found::OtherPage(2))), Some(FailureKind::PagesSwapped));
+        assert_eq!(kind_of(&Verification { bytes: 4096, ..honest() }), Some(FailureKind::WrongSize));
+        for lie in [
+            Verification { pages: 2, ..honest() },
+            Verification { identical: 2, ..honest() },
+            Verification { identical: 9, ..honest() },
+            Verification { digest: 0, ..honest() },
+            Verification { identical: 3, ..bad(Found::Damaged) },
+        ] {
+            assert_eq!(kind_of(&lie), Some(FailureKind::AgentMisbehaved), "{lie:?}");
+        }
+    }
+
+    fn runs_of(pages: &[Option<u64>], cut: usize) -> Frames {
+        let mut frames = Frames::default();
+        for piece in pages.chunks(cut) {
+            let mut runs: Vec<FrameRun> = Vec::new();
+            for &page in piece {
+                match runs.last_mut() {
+                    Some(last) if page.is_some() && last.first.map(|first| first + last.pages) == page => last.pages += 1,
+                    _ => runs.push(FrameRun { first: page, pages: 1 }),
+                }
+            }
+            frames.extend(runs);
+        }
+        frames
+    }
+
+    proptest! {
+        #[test]
+        fn runs_compare_as_pages_do(
+            pages in prop::collection::vec((prop::option::of(0u64..6), prop::option::of(0u64..6)), 0..40),
+            cuts in (1usize..9, 1usize..9),
+        ) {
+            let (before, after): (Vec<_>, Vec<_>) = pages.into_iter().unzip();
+            let same = before.iter().zip(&after).filter(|(a, b)| a.is_some() && a == b).count() as u64;
+            prop_assert_eq!(runs_of(&before, cuts.0).in_common(&runs_of(&after, cuts.1)), same);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What a run found out, for people and for machines.
+//!
+//! [`result`] is the one model; [`terminal`] shows it, JSON is its serde form, and its JSON Schema comes
+//! from the same types.
+
+pub mod result;
+pub mod terminal;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::Path;
+
+use result::Report;
+
+/// Writes a report as JSON, whole or not at all.
+///
+/// # Errors
+/// As the file system says.
+pub fn write_json(report: &Report, path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut writer = BufWriter::new(file);
+    serde_json::to_writer_pretty(&mut writer, report)?;
+    writer.write_all(b"\n")?;
+    let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(|_: File| ()).map_err(|error| error.error)
+}
+
+/// The JSON Schema of [`Report`].
+#[must_use]
+pub fn json_schema() -> String {
+    let schema = schemars::schema_for!(Report);
+    format!("{schema:#}", schema = schema.as_value())
+}

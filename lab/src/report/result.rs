@@ -1,0 +1,322 @@
+//! The typed result of a run. Every figure in it was measured in that run.
+
+use protocol::message::Interface;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Raised whenever a field changes its name or its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// All that one command ran.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Where and with what it ran.
+    pub environment: Environment,
+    /// The runs, in order.
+    pub runs: Vec<Run>,
+}
+
+/// Where and with what the runs ran.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Environment {
+    /// Version of the lab.
+    pub lab: String,
+    /// QEMU's version.
+    pub qemu: String,
+    /// What ran the guests, and why that.
+    pub accelerator: Accelerator,
+    /// `uname -r` of the host.
+    pub host_kernel: String,
+    /// The kernels that ran, the first of them the one booted cold.
+    pub kernels: Vec<KernelFacts>,
+}
+
+/// What ran the guests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Accelerator {
+    /// KVM or TCG. Figures of the two are never compared.
+    pub kind: AcceleratorKind,
+    /// Why: asked for, or proven, or why the other did not do.
+    pub reason: String,
+}
+
+/// QEMU's accelerators, those that the lab uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AcceleratorKind {
+    /// Hardware virtualization.
+    Kvm,
+    /// Software emulation.
+    Tcg,
+}
+
+/// A kernel that took part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KernelFacts {
+    /// As it was asked for.
+    pub requested: String,
+    /// `uname -r`.
+    pub release: String,
+    /// Where its source came from.
+    pub origin: String,
+    /// SHA-256 of its source.
+    pub source_sha256: String,
+    /// SHA-256 of its image.
+    pub image_sha256: String,
+    /// SHA-256 of its configuration.
+    pub config_sha256: String,
+    /// C compiler.
+    pub compiler: String,
+    /// Rust compiler, if it has Rust.
+    pub rustc: Option<String>,
+    /// SHA-256 of the module built for it, if it has Rust.
+    pub module_sha256: Option<String>,
+    /// SHA-256 of the initramfs that carries agent and module.
+    pub initramfs_sha256: String,
+}
+
+/// One scenario on one interface.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    /// The scenario's name.
+    pub scenario: String,
+    /// What a green run proves.
+    pub about: String,
+    /// The interface it went through.
+    #[schemars(with = "String")]
+    pub interface: Interface,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The failure that the scenario had to end in, if it is a proof of the lab's sight.
+    pub must_fail: Option<FailureKind>,
+    /// The live updates, in order.
+    pub hops: Vec<Hop>,
+    /// The steps that were begun, in order.
+    pub steps: Vec<StepRecord>,
+    /// How guest time was read.
+    pub clock: Option<ClockFacts>,
+    /// Wall time on the host from QEMU's start to its end, in milliseconds. For the reader, not a measurement.
+    pub wall_ms: u64,
+    /// The folder with console, logs and the command line to reproduce by hand.
+    pub artefacts: String,
+}
+
+impl Run {
+    /// Whether it ended as it has to: passed, or failed in the way that was demanded.
+    #[must_use]
+    pub fn is_green(&self) -> bool {
+        match (&self.outcome, self.must_fail) {
+            (Outcome::Passed, None) => true,
+            (Outcome::Failed(failure), Some(demanded)) => failure.kind == demanded,
+            _ => false,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every step did what it had to, and the updates are proven.
+    Passed,
+    /// The update lost or changed something, or did not happen.
+    Failed(Failure),
+    /// The lab could not find out.
+    Infrastructure {
+        /// Why.
+        message: String,
+    },
+}
+
+/// Why a run is red.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// Its kind.
+    pub kind: FailureKind,
+    /// What happened, in a sentence.
+    pub message: String,
+    /// The step in words, if one was under way.
+    pub step: Option<String>,
+    /// `file:line:column` of that step.
+    pub place: Option<String>,
+    /// The guest's last console lines, or other proof.
+    pub evidence: Vec<String>,
+}
+
+/// The ways in which a live update goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// A page does not hold what it must.
+    PageCorrupted,
+    /// A page holds another page's content.
+    PagesSwapped,
+    /// An object came back with another size.
+    WrongSize,
+    /// An object did not come back.
+    NotFound,
+    /// An object came back that must not.
+    UnexpectedlyFound,
+    /// It is not proven that a new kernel runs, and came by this update.
+    UpdateNotProven,
+    /// Memory did not come back to the kernel.
+    Leak,
+    /// An operation was refused.
+    Refused,
+    /// The workload's page did not come back as it was.
+    WorkloadBroken,
+    /// The guest's kernel panicked.
+    KernelPanic,
+    /// The guest's kernel oopsed, warned, or reported a bug or a stall.
+    KernelComplaint,
+    /// The guest reset, shut down or died without a word.
+    GuestDied,
+    /// The guest said nothing any more.
+    Hung,
+    /// The guest went on working past the time limit.
+    TimedOut,
+    /// The agent's process that holds the session died.
+    HolderDied,
+    /// The agent broke the protocol, or claims what cannot be.
+    AgentMisbehaved,
+}
+
+/// One live update.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Hop {
+    /// What shows that it happened.
+    pub proof: Proof,
+    /// What was handed over and compared.
+    pub fidelity: Fidelity,
+    /// How long it took; parts are missing where the run ended early or no workload ticked.
+    pub time: HopTime,
+}
+
+/// What shows that a live update happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Proof {
+    /// Release of the kernel before.
+    pub from_release: String,
+    /// Release of the kernel after.
+    pub to_release: String,
+    /// Boot id before.
+    pub from_boot_id: String,
+    /// Boot id after.
+    pub to_boot_id: String,
+    /// The release that the new kernel says it came from.
+    pub said_previous_release: Option<String>,
+    /// Live updates since the cold boot, as the new kernel counts them.
+    pub kexec_count: Option<u32>,
+}
+
+/// Preserved memory, as it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fidelity {
+    /// Objects compared.
+    pub objects: u64,
+    /// Bytes compared.
+    pub bytes: u64,
+    /// Pages that were preserved and compared.
+    pub pages: u64,
+    /// Pages identical to what was written, at their own index.
+    pub identical: u64,
+    /// Pages at the physical address they had before: zero-copy.
+    pub in_place: u64,
+    /// The first page that is not identical.
+    pub first_bad: Option<BadPage>,
+}
+
+/// A page that is not what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BadPage {
+    /// The object's name.
+    pub object: String,
+    /// The page's index in it.
+    pub index: u64,
+    /// What stands there, in words.
+    pub found: String,
+    /// First byte that differs, from the page's beginning.
+    pub offset: u32,
+    /// The eight bytes expected there, in memory order, in hex.
+    pub expected: String,
+    /// The eight bytes found there.
+    pub actual: String,
+}
+
+/// Durations of one update in guest time, in nanoseconds.
+///
+/// The workload ticks on after reboot(2) is called; so the update time begins before the blackout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HopTime {
+    /// Last tick under the old kernel → first tick under the new.
+    pub blackout_ns: Option<u64>,
+    /// How much longer than the truth the blackout may read: the mean time between two ticks before it.
+    pub blackout_error_ns: Option<u64>,
+    /// reboot(2) → the last of the preserved memory retrieved.
+    pub update_ns: Option<u64>,
+    /// The parts, in order.
+    pub phases: Vec<Phase>,
+}
+
+/// A part of an update.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Phase {
+    /// Its name, as the glossary has it.
+    pub name: PhaseName,
+    /// Its duration.
+    pub ns: u64,
+    /// Time stamp counter at its beginning and end, as read.
+    pub tsc: [u64; 2],
+}
+
+/// The parts of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PhaseName {
+    /// Objects are registered. The workload runs.
+    Preserve,
+    /// NORMAL → PREPARED. The workload runs.
+    Prepare,
+    /// PREPARED → FROZEN. The workload runs.
+    Freeze,
+    /// The next kernel is loaded. The workload runs.
+    Load,
+    /// reboot(2) → the workload's last tick.
+    Shutdown,
+    /// The workload's last tick → the agent's first instruction: jump, decompression, boot.
+    Restart,
+    /// The agent's first instruction → its ports are open.
+    AgentStart,
+    /// Ports open → the heartbeat is asked for: handshake, interface opened, module loaded.
+    Handshake,
+    /// The heartbeat is asked for → its first tick.
+    Resume,
+    /// Preserved objects are opened again.
+    Retrieve,
+    /// Every byte is compared.
+    Verify,
+}
+
+/// How guest time was read.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClockFacts {
+    /// Time stamp counter's rate, against the host's monotonic clock.
+    pub tsc_hz: f64,
+    /// Half-width of what that rate may be off, in parts per million.
+    pub error_ppm: f64,
+}
+
+/// A step that was begun.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StepRecord {
+    /// In words.
+    pub text: String,
+    /// Generation of the kernel it ran under: 0 for the one booted cold.
+    pub generation: u32,
+    /// Wall time on the host, in milliseconds. For the reader, not a measurement.
+    pub wall_ms: u64,
+    /// Whether it did what it had to.
+    pub ok: bool,
+}

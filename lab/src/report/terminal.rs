@@ -1,0 +1,276 @@
+//! What a person sees: progress while it runs, a line a run, a table at the end.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use console::{Style, Term, style};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::result::{AcceleratorKind, Environment, FailureKind, Outcome, Run};
+use crate::host::Progress;
+use crate::run::Observer;
+
+/// The terminal, or a pipe. Progress goes to standard error, results to standard output.
+#[derive(Debug, Default)]
+pub struct Terminal {
+    stage: Mutex<Option<Stage>>,
+    verbose: bool,
+}
+
+#[derive(Debug)]
+struct Stage {
+    name: String,
+    bar: ProgressBar,
+    total: Option<u64>,
+    /// Quarters that a pipe has been told of.
+    told: u64,
+    began: Instant,
+}
+
+impl Terminal {
+    /// A quiet one, or one that also tells each step of a run.
+    #[must_use]
+    pub fn new(verbose: bool) -> Self {
+        Self { verbose, ..Self::default() }
+    }
+
+    fn stage_mut(&self) -> MutexGuard<'_, Option<Stage>> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the stage that is shown.
+    pub fn clear(&self) {
+        if let Some(stage) = self.stage_mut().take() {
+            stage.bar.finish_and_clear();
+            // What took longer than a glance is worth a line.
+            if stage.began.elapsed() > Duration::from_secs(2) {
+                eprintln!("{:>12} {} in {:.1} s", style("Done").for_stderr().green().bold(), stage.name, stage.began.elapsed().as_secs_f64());
+            }
+        }
+    }
+
+    /// Prints what the runs are run with.
+    pub fn introduce(&self, environment: &Environment) {
+        self.clear();
+        for kernel in &environment.kernels {
+            let rust = if kernel.module_sha256.is_some() { "with the module" } else { "without the module" };
+            eprintln!("{:>12} Linux {} from {}, {rust}", style("Kernel").for_stderr().cyan().bold(), kernel.release, kernel.origin);
+        }
+        let kind = match environment.accelerator.kind {
+            AcceleratorKind::Kvm => "KVM",
+            AcceleratorKind::Tcg => "TCG (software emulation)",
+        };
+        eprintln!("{:>12} {kind}: {}", style("Accelerator").for_stderr().cyan().bold(), environment.accelerator.reason);
+    }
+
+    /// Prints how a run ended.
+    pub fn conclude(&self, run: &Run) {
+        self.clear();
+        let seconds = format!("[{:>7.3}s]", run.wall_ms as f64 / 1e3);
+        let label = if run.is_green() { style("PASS").green().bold() } else { style(red_label(run)).red().bold() };
+        println!("{label:>12} {seconds} {} {}", style(interface(run)).magenta(), style(&run.scenario).bold());
+        match &run.outcome {
+            Outcome::Failed(failure) if run.is_green() => {
+                println!("{:>23} red, as it must be: {}", "", failure.message);
+            }
+            Outcome::Passed if run.must_fail.is_some() => {
+                println!("{:>23} it passed, and had to fail: the lab does not see what it must", "");
+            }
+            Outcome::Failed(failure) => {
+                println!("{:>23} {}: {}", "", words(failure.kind), failure.message);
+                if let (Some(step), Some(place)) = (&failure.step, &failure.place) {
+                    println!("{:>23} at {place}: {step}", "");
+                } else if let Some(step) = &failure.step {
+                    println!("{:>23} in the step: {step}", "");
+                }
+                for line in &failure.evidence {
+                    println!("{:>23} {} {line}", "", style("|").dim());
+                }
+            }
+            Outcome::Infrastructure { message } => println!("{:>23} {message}", ""),
+            Outcome::Passed => {}
+        }
+        if !run.is_green() && !run.artefacts.is_empty() {
+            println!("{:>23} kept: {}  (the same machine by hand: sh {}/qemu.sh)", "", run.artefacts, run.artefacts);
+        }
+    }
+}
+
+/// The table at the end.
+#[must_use]
+pub fn table(runs: &[Run]) -> String {
+    const HEAD: [&str; 8] = ["scenario", "interface", "verdict", "hops", "pages identical", "in place", "blackout", "update time"];
+    let rows: Vec<[String; 8]> = runs.iter().map(row).collect();
+    let widths: Vec<usize> =
+        (0..HEAD.len()).map(|column| rows.iter().map(|row| row[column].len()).chain([HEAD[column].len()]).max().unwrap_or(0)).collect();
+    let line = |cells: &[String]| {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(at, (cell, &width))| if at < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") })
+            .collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(&HEAD.map(str::to_owned))];
+    lines.push("─".repeat(lines[0].chars().count()));
+    lines.extend(rows.iter().map(|row| line(row)));
+    lines.join("\n")
+}
+
+fn row(run: &Run) -> [String; 8] {
+    let sum = |figure: fn(&super::result::Fidelity) -> u64| run.hops.iter().map(|hop| figure(&hop.fidelity)).sum::<u64>();
+    let pages = sum(|fidelity| fidelity.pages);
+    let of_pages = |count: u64| if pages == 0 { "–".to_owned() } else { format!("{count}/{pages}") };
+    let longest = |time: fn(&super::result::HopTime) -> Option<u64>| {
+        run.hops.iter().filter_map(|hop| time(&hop.time)).max().map_or("–".to_owned(), milliseconds)
+    };
+    let verdict = match (&run.outcome, run.is_green()) {
+        (Outcome::Passed, true) => "passed".to_owned(),
+        (Outcome::Failed(failure), true) => format!("red as it must be ({})", words(failure.kind)),
+        (Outcome::Passed, false) => "passed, had to fail".to_owned(),
+        (Outcome::Failed(failure), false) => format!("FAILED ({})", words(failure.kind)),
+        (Outcome::Infrastructure { .. }, _) => "NOT FOUND OUT".to_owned(),
+    };
+    [
+        run.scenario.clone(),
+        interface(run),
+        verdict,
+        run.hops.len().to_string(),
+        of_pages(sum(|fidelity| fidelity.identical)),
+        of_pages(sum(|fidelity| fidelity.in_place)),
+        longest(|time| time.blackout_ns),
+        longest(|time| time.update_ns),
+    ]
+}
+
+fn milliseconds(ns: u64) -> String {
+    format!("{:.1} ms", ns as f64 / 1e6)
+}
+
+fn interface(run: &Run) -> String {
+    format!("{:?}", run.interface).to_lowercase()
+}
+
+fn red_label(run: &Run) -> &'static str {
+    match run.outcome {
+        Outcome::Infrastructure { .. } => "INFRA",
+        _ => "FAIL",
+    }
+}
+
+/// A kind of failure, as people say it.
+fn words(kind: FailureKind) -> String {
+    let debug = format!("{kind:?}");
+    let mut words = String::new();
+    for c in debug.chars() {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
+}
+
+impl Progress for Terminal {
+    fn stage(&self, name: &str, total: Option<u64>) {
+        self.clear();
+        let bar = match total {
+            _ if !Term::stderr().is_term() => {
+                eprintln!("{:>12} {name}", style("Working").for_stderr().cyan().bold());
+                ProgressBar::hidden()
+            }
+            Some(total) => {
+                let bar = ProgressBar::new(total);
+                bar.set_style(bar_style("{prefix:>12.cyan.bold} [{bar:30}] {pos}/{len} {wide_msg} {elapsed} (left {eta})"));
+                bar
+            }
+            None => {
+                let bar = ProgressBar::new_spinner();
+                bar.set_style(bar_style("{prefix:>12.cyan.bold} {spinner} {wide_msg} {elapsed}"));
+                bar.enable_steady_tick(Duration::from_millis(120));
+                bar
+            }
+        };
+        bar.set_prefix("Working");
+        bar.set_message(name.to_owned());
+        *self.stage_mut() = Some(Stage { name: name.to_owned(), bar, total, told: 0, began: Instant::now() });
+    }
+
+    fn advance(&self, done: u64) {
+        let mut stage = self.stage_mut();
+        let Some(stage) = stage.as_mut() else { return };
+        stage.bar.set_position(done);
+        if let Some(quarter) = stage.total.filter(|&total| total > 0).map(|total| done.saturating_mul(4) / total)
+            && quarter > stage.told
+            && !Term::stderr().is_term()
+        {
+            stage.told = quarter;
+            eprintln!("{:>12} {}: {} %", "", stage.name, (quarter * 25).min(100));
+        }
+    }
+
+    fn note(&self, line: &str) {
+        let line = format!("{:>12} {line}", style("Note").for_stderr().yellow().bold());
+        match self.stage_mut().as_ref() {
+            Some(stage) if Term::stderr().is_term() => stage.bar.println(line),
+            _ => eprintln!("{line}"),
+        }
+    }
+}
+
+fn bar_style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
+/// One run, as it goes on, on the terminal.
+#[derive(Debug)]
+pub struct LiveRun<'a> {
+    terminal: &'a Terminal,
+    title: String,
+    bar: Option<ProgressBar>,
+}
+
+impl<'a> LiveRun<'a> {
+    /// Shows the run under this title.
+    #[must_use]
+    pub fn new(terminal: &'a Terminal, title: String) -> Self {
+        let bar = Term::stderr().is_term().then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(bar_style("{prefix:>12.cyan.bold} {spinner} {wide_msg} {elapsed}"));
+            bar.set_prefix("Running");
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Self { terminal, title, bar }
+    }
+}
+
+impl Observer for LiveRun<'_> {
+    fn step(&mut self, text: &str, generation: u32) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{} · generation {generation} · {text}", self.title));
+        }
+        if self.terminal.verbose {
+            let line = format!("{:>12} generation {generation}: {text}", Style::new().for_stderr().dim().apply_to("step"));
+            match &self.bar {
+                Some(bar) => bar.println(line),
+                None => eprintln!("{line}"),
+            }
+        }
+    }
+
+    fn progress(&mut self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{} · {} of {} MiB", self.title, done >> 20, total >> 20));
+        }
+    }
+}
+
+impl Drop for LiveRun<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

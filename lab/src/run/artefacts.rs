@@ -1,0 +1,87 @@
+//! The folder that a run leaves behind.
+//!
+//! `console.log`, `agent.log`, `qmp.log`, `qemu.log`, `qemu.sh` to start the same machine by hand,
+//! `kernel.log` as the last guest kernel kept it, `registers.txt` of a guest that hung, `result.json`.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::report::result::Run;
+use crate::scenario::plan::Plan;
+
+/// Why a run's folder could not be made or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to {}: {source}; a full disk or a read-only folder? `--runs DIR` chooses another", path.display())]
+pub struct Error {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// A run's folder.
+#[derive(Debug)]
+pub struct Artefacts {
+    folder: PathBuf,
+}
+
+impl Artefacts {
+    /// Makes a new folder in `runs`, named after time, scenario and interface.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn create(runs: &Path, plan: &Plan) -> Result<Self, Error> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error { path, source }
+        };
+        fs::create_dir_all(runs).map_err(failed(runs))?;
+        let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis());
+        // A scenario's name is a file's stem; what else it may hold stays out of folder names.
+        let name: String =
+            plan.scenario.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+        let interface = format!("{:?}", plan.interface).to_lowercase();
+        for attempt in 0u32.. {
+            let folder = runs.join(format!("{}-{name}-{interface}", millis + u128::from(attempt)));
+            match fs::create_dir(&folder) {
+                Ok(()) => return Ok(Self { folder }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => {}
+                Err(error) => return Err(failed(&folder)(error)),
+            }
+        }
+        Err(failed(runs)(io::Error::from(io::ErrorKind::AlreadyExists)))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes one file; a failure to do so never hides why the run ended.
+    pub fn keep(&self, name: &str, content: &str) {
+        let _ = fs::write(self.folder.join(name), content);
+    }
+
+    /// Opens the log of what was said to the agent and by it.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn agent_log(&self) -> Result<File, Error> {
+        let path = self.folder.join("agent.log");
+        File::create(&path).map_err(|source| Error { path, source })
+    }
+}
+
+pub(super) fn write_result(run: &Run) -> Result<(), Error> {
+    if run.artefacts.is_empty() {
+        return Ok(());
+    }
+    let path = Path::new(&run.artefacts).join("result.json");
+    let write = || -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(&path)?);
+        serde_json::to_writer_pretty(&mut file, run)?;
+        file.flush()
+    };
+    write().map_err(|source| Error { path: path.clone(), source })
+}

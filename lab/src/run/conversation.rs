@@ -1,0 +1,311 @@
+//! The talk with the agent: one question, one answer, and whatever may befall the guest in between.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use protocol::frame::FrameError;
+use protocol::message::{BootFacts, Reply, Request, Span, Tsc};
+
+use super::artefacts::Artefacts;
+use super::{Limits, Observer, Stop};
+use crate::machine::alarm::Alarm;
+use crate::machine::{Machine, Signal};
+use crate::measure::clock::Reading;
+use crate::report::result::{Failure, FailureKind};
+
+/// Console lines that a failure repeats.
+const EVIDENCE: usize = 12;
+/// Damaged frames that a run may see: a kexec cuts one, seldom two.
+const MAX_DAMAGED: u32 = 32;
+/// How long to listen after an alarm for the lines that explain it.
+const AFTERMATH: Duration = Duration::from_millis(500);
+
+/// A machine with an agent that answers.
+pub(super) struct Conversation<'a> {
+    machine: Machine,
+    limits: Limits,
+    log: File,
+    artefacts: &'a Artefacts,
+    observer: &'a mut dyn Observer,
+    /// The agent's last sequence number in this epoch.
+    heard: Option<u32>,
+    damaged: u32,
+    sign_of_life: Instant,
+    shutdown_reason: Option<String>,
+}
+
+impl<'a> Conversation<'a> {
+    pub(super) fn new(
+        machine: Machine,
+        limits: Limits,
+        artefacts: &'a Artefacts,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, Stop> {
+        let log = artefacts.agent_log().map_err(|error| Stop::Infrastructure(error.to_string()))?;
+        Ok(Self {
+            machine,
+            limits,
+            log,
+            artefacts,
+            observer,
+            heard: None,
+            damaged: 0,
+            sign_of_life: Instant::now(),
+            shutdown_reason: None,
+        })
+    }
+
+    pub(super) fn observer(&mut self) -> &mut dyn Observer {
+        self.observer
+    }
+
+    /// Waits for an agent to come up and opens the next epoch with it.
+    pub(super) fn meet(&mut self) -> Result<BootFacts, Stop> {
+        self.sign_of_life = Instant::now();
+        while self.next_reply(true)? != Reply::Ready {}
+        self.machine.control.next_epoch();
+        self.heard = None;
+        let nonce = u64::from(self.machine.control.epoch()) << 32 | u64::from(std::process::id());
+        match self.ask(&Request::Hello { nonce })? {
+            Reply::Welcome { nonce: echoed, facts } if echoed == nonce => Ok(*facts),
+            other => Err(self.misbehaved(&format!("answered a greeting with {}", brief(&other)))),
+        }
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) fn ask(&mut self, request: &Request) -> Result<Reply, Stop> {
+        self.say(request)?;
+        self.answer()
+    }
+
+    pub(super) fn say(&mut self, request: &Request) -> Result<(), Stop> {
+        self.note("→", request);
+        if let Err(error) = self.machine.control.send(request) {
+            // The guest's end says more than the pipe's.
+            self.drain()?;
+            return Err(error.into());
+        }
+        self.sign_of_life = Instant::now();
+        Ok(())
+    }
+
+    pub(super) fn answer(&mut self) -> Result<Reply, Stop> {
+        loop {
+            match self.next_reply(false)? {
+                Reply::Progress { done, total } => self.observer.progress(done, total),
+                Reply::Failed(failure) => {
+                    let errno = failure.errno.map_or(String::new(), |errno| {
+                        format!(": {}", std::io::Error::from_raw_os_error(errno))
+                    });
+                    let message = format!("{}{errno} {}", failure.operation, failure.detail);
+                    let kind = if failure.operation.starts_with("holder") {
+                        FailureKind::HolderDied
+                    } else {
+                        FailureKind::Refused
+                    };
+                    return Err(self.failed(kind, message.trim_end().to_owned()));
+                }
+                reply => return Ok(reply),
+            }
+        }
+    }
+
+    /// Asks for something that is simply done.
+    pub(super) fn ask_done(&mut self, request: &Request) -> Result<Span, Stop> {
+        match self.ask(request)? {
+            Reply::Done { span } => Ok(span),
+            other => Err(self.unexpected(request, &other)),
+        }
+    }
+
+    /// Sends a kernel and its initramfs through the bulk port.
+    pub(super) fn send_bulk(&mut self, parts: &[&[u8]]) -> Result<(), Stop> {
+        let silence = self.limits.silence;
+        let _ = self.machine.bulk.set_write_timeout(Some(silence));
+        for part in parts {
+            if let Err(error) = self.machine.bulk.write_all(part) {
+                self.drain()?;
+                return Err(self.failed(FailureKind::Hung, format!("the guest takes no more of the kernel image: {error}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the guest's time stamp counter, several times over: the quickest answer is the best.
+    pub(super) fn read_clock(&mut self) -> Result<Vec<Reading>, Stop> {
+        let mut readings = Vec::new();
+        for _ in 0..5 {
+            let asked = self.machine.age();
+            match self.ask(&Request::ReadTsc)? {
+                Reply::Tsc(tsc @ Tsc(_)) => readings.push(Reading { tsc, asked, answered: self.machine.age() }),
+                other => return Err(self.unexpected(&Request::ReadTsc, &other)),
+            }
+        }
+        Ok(readings)
+    }
+
+    pub(super) fn unexpected(&mut self, request: &Request, reply: &Reply) -> Stop {
+        self.misbehaved(&format!("answered {} with {}", brief(request), brief(reply)))
+    }
+
+    pub(super) fn misbehaved(&mut self, what: &str) -> Stop {
+        self.failed(FailureKind::AgentMisbehaved, format!("the agent {what}"))
+    }
+
+    pub(super) fn failed(&mut self, kind: FailureKind, message: String) -> Stop {
+        let evidence = self.machine.console.tail(EVIDENCE);
+        Stop::Failed(Failure { kind, message, step: None, place: None, evidence })
+    }
+
+    /// The next thing that the agent says in this epoch; with `awaiting_ready`, the next sign of a new agent.
+    fn next_reply(&mut self, awaiting_ready: bool) -> Result<Reply, Stop> {
+        loop {
+            let quiet_until = self.sign_of_life + self.limits.silence;
+            let left_in_all = self.limits.total.saturating_sub(self.machine.age());
+            let patience = quiet_until.saturating_duration_since(Instant::now()).min(left_in_all);
+            let Some(signal) = self.machine.wait(patience) else {
+                return Err(self.out_of_patience(left_in_all.is_zero() || patience == left_in_all));
+            };
+            let frame = match signal {
+                Signal::Agent(Ok(frame)) => frame,
+                Signal::Agent(Err(error)) => {
+                    self.damaged_frame(&error)?;
+                    continue;
+                }
+                other => {
+                    self.befall(other)?;
+                    continue;
+                }
+            };
+            if frame.message == Reply::Ready {
+                // Repeated until the greeting arrives; of no interest afterwards.
+                if awaiting_ready && frame.epoch == 0 {
+                    self.note("←", &frame.message);
+                    return Ok(frame.message);
+                }
+                continue;
+            }
+            if frame.epoch != self.machine.control.epoch() || self.heard.is_some_and(|heard| frame.sequence <= heard) {
+                self.note("✗ stale", &frame.message);
+                continue;
+            }
+            self.heard = Some(frame.sequence);
+            self.sign_of_life = Instant::now();
+            self.note("←", &frame.message);
+            if !awaiting_ready {
+                return Ok(frame.message);
+            }
+        }
+    }
+
+    /// Everything but the agent's words.
+    fn befall(&mut self, signal: Signal) -> Result<(), Stop> {
+        match signal {
+            Signal::Agent(_) => {}
+            Signal::ConsoleLine => self.sign_of_life = Instant::now(),
+            Signal::Alarm(alarm) => return Err(self.alarmed(&alarm)),
+            Signal::ConsoleFlood => {
+                let message = "the console printed more than 16 MiB".to_owned();
+                return Err(self.failed(FailureKind::KernelComplaint, message));
+            }
+            Signal::Qemu(qapi::qmp::Event::SHUTDOWN { data, .. }) => {
+                self.shutdown_reason = Some(format!("{:?}", data.reason).replace('_', " "));
+            }
+            Signal::Qemu(qapi::qmp::Event::GUEST_PANICKED { .. }) => {
+                return Err(self.failed(FailureKind::KernelPanic, "QEMU reports a panic".to_owned()));
+            }
+            Signal::Qemu(qapi::qmp::Event::WATCHDOG { .. }) => {
+                return Err(self.failed(FailureKind::Hung, "the guest's watchdog fired".to_owned()));
+            }
+            Signal::Qemu(_) => {}
+            Signal::Gone => return Err(self.gone()),
+            Signal::Cancelled => return Err(Stop::Cancelled),
+        }
+        Ok(())
+    }
+
+    /// Takes in what has already happened: a dead guest explains a broken pipe.
+    fn drain(&mut self) -> Result<(), Stop> {
+        let until = Instant::now() + AFTERMATH;
+        while let Some(signal) = self.machine.wait(until.saturating_duration_since(Instant::now())) {
+            self.befall(signal)?;
+        }
+        Ok(())
+    }
+
+    fn alarmed(&mut self, alarm: &Alarm) -> Stop {
+        // The lines behind it say why; the machine may end before they are through.
+        let mut until = Instant::now() + AFTERMATH;
+        while let Some(signal) = self.machine.wait(until.saturating_duration_since(Instant::now())) {
+            match signal {
+                Signal::Gone => break,
+                Signal::Cancelled => return Stop::Cancelled,
+                Signal::ConsoleFlood => until = Instant::now(),
+                _ => {}
+            }
+        }
+        let tail = self.machine.console.tail(400);
+        let at = tail.iter().position(|line| line.contains(&alarm.line)).unwrap_or_default();
+        let evidence = tail.into_iter().skip(at.saturating_sub(2)).take(EVIDENCE).collect();
+        Stop::Failed(Failure { kind: alarm.kind, message: alarm.line.clone(), step: None, place: None, evidence })
+    }
+
+    fn gone(&mut self) -> Stop {
+        let obituary = self.machine.obituary();
+        match &self.shutdown_reason {
+            Some(reason) => {
+                let message = format!("the guest ended by itself ({reason})");
+                self.failed(FailureKind::GuestDied, message)
+            }
+            None => Stop::Infrastructure(obituary),
+        }
+    }
+
+    fn out_of_patience(&mut self, total: bool) -> Stop {
+        if total {
+            let message = format!(
+                "the run took longer than {} s; the last sign of life was {:.1} s ago (`--timeout` allows more)",
+                self.limits.total.as_secs(),
+                self.sign_of_life.elapsed().as_secs_f64()
+            );
+            return self.failed(FailureKind::TimedOut, message);
+        }
+        if let Ok(registers) = self.machine.qmp.registers() {
+            self.artefacts.keep("registers.txt", &registers);
+        }
+        let message = format!(
+            "the guest hangs: no sign of life for {} s (registers.txt shows where its processors are)",
+            self.limits.silence.as_secs()
+        );
+        self.failed(FailureKind::Hung, message)
+    }
+
+    fn damaged_frame(&mut self, error: &FrameError) -> Result<(), Stop> {
+        self.note("✗", error);
+        self.damaged += 1;
+        if matches!(error, FrameError::Version(_)) || self.damaged > MAX_DAMAGED {
+            let message = format!("cannot be understood: {error} ({} damaged frames)", self.damaged);
+            return Err(self.misbehaved(&message));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, direction: &str, said: &dyn Debug) {
+        let epoch = self.machine.control.epoch();
+        let at = self.machine.age().as_secs_f64();
+        // The log helps to understand; that it cannot be written must not end a run.
+        let _ = writeln!(self.log, "{at:>11.6} {epoch} {direction} {}", brief(said));
+    }
+}
+
+/// A message on one line, cut: some carry thousands of objects.
+fn brief(said: &dyn Debug) -> String {
+    const LONGEST: usize = 400;
+    let text = format!("{said:?}");
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}… ({} bytes)", &text[..at], text.len()),
+        None => text,
+    }
+}

@@ -1,0 +1,140 @@
+//! One plan on one machine, from cold boot to verdict.
+//!
+//! [`conversation`] talks to the agent and notices when the guest dies, hangs or complains; [`driver`]
+//! walks through the plan's steps; [`proof`] decides whether an update happened at all; [`artefacts`]
+//! keeps what is needed to understand a failure and to reproduce it by hand.
+
+pub mod artefacts;
+mod conversation;
+mod driver;
+mod proof;
+pub mod stage;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::host::Cancel;
+use crate::machine;
+use crate::report::result::{Accelerator, Failure, KernelFacts, Outcome, Run};
+use crate::scenario::Document;
+use crate::scenario::plan::Plan;
+use artefacts::Artefacts;
+
+/// A kernel that can be booted, with the initramfs that goes with it: the module is bound to its build.
+#[derive(Clone, Debug)]
+pub struct Bootable {
+    /// What it is.
+    pub facts: KernelFacts,
+    /// Its image.
+    pub image: PathBuf,
+    /// Its initramfs.
+    pub initramfs: PathBuf,
+}
+
+/// What runs have in common.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The kernel that is booted cold, and updated into unless a step names another.
+    pub kernel: Bootable,
+    /// The kernels that steps name.
+    pub named: BTreeMap<String, Bootable>,
+    /// What runs the guests.
+    pub accelerator: Accelerator,
+    /// What every kernel is told.
+    pub command_line: String,
+    /// When to lose patience.
+    pub limits: Limits,
+    /// Where each run gets its folder.
+    pub runs: PathBuf,
+}
+
+/// When to lose patience.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Without a sign of life for this long, a guest hangs.
+    pub silence: Duration,
+    /// However alive, a run ends after this.
+    pub total: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { silence: Duration::from_secs(30), total: Duration::from_secs(300) }
+    }
+}
+
+/// Hears how a run goes on.
+pub trait Observer {
+    /// A step of the plan begins.
+    fn step(&mut self, text: &str, generation: u32);
+    /// The step under way has done so many of so many bytes.
+    fn progress(&mut self, done: u64, total: u64);
+}
+
+/// Why a run ended early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The update went wrong.
+    Failed(Failure),
+    /// The lab could not find out.
+    Infrastructure(String),
+    /// The user wants to stop.
+    Cancelled,
+}
+
+impl From<machine::Error> for Stop {
+    fn from(error: machine::Error) -> Self {
+        Self::Infrastructure(error.to_string())
+    }
+}
+
+/// The user wants to stop; there is no result.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("cancelled")]
+pub struct Cancelled;
+
+/// Runs one plan, whatever becomes of it.
+///
+/// # Errors
+/// Only if the user wants to stop.
+pub fn run(
+    stage: &Stage,
+    document: &Document,
+    plan: &Plan,
+    observer: &mut dyn Observer,
+    cancel: &Cancel,
+) -> Result<Run, Cancelled> {
+    let began = Instant::now();
+    let mut run = Run {
+        scenario: plan.scenario.clone(),
+        about: plan.about.clone(),
+        interface: plan.interface,
+        outcome: Outcome::Passed,
+        must_fail: plan.must_fail,
+        hops: Vec::new(),
+        steps: Vec::new(),
+        clock: None,
+        wall_ms: 0,
+        artefacts: String::new(),
+    };
+    let stop = match Artefacts::create(&stage.runs, plan) {
+        Ok(artefacts) => {
+            run.artefacts = artefacts.folder().to_string_lossy().into_owned();
+            let stop = driver::drive(stage, document, plan, &artefacts, &mut run, observer, cancel).err();
+            run.wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            stop
+        }
+        Err(error) => Some(Stop::Infrastructure(error.to_string())),
+    };
+    match stop {
+        None => {}
+        Some(Stop::Failed(failure)) => run.outcome = Outcome::Failed(failure),
+        Some(Stop::Infrastructure(message)) => run.outcome = Outcome::Infrastructure { message },
+        Some(Stop::Cancelled) => return Err(Cancelled),
+    }
+    if let Err(error) = artefacts::write_result(&run) {
+        run.outcome = Outcome::Infrastructure { message: error.to_string() };
+    }
+    Ok(run)
+}

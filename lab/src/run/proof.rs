@@ -1,0 +1,102 @@
+//! Whether a live update happened.
+//!
+//! A green run must not be possible without one: the new kernel says that it came by Kexec HandOver, from
+//! the release that ran before, with the count one higher; the one that runs is the one that was loaded;
+//! and it is another boot.
+
+use protocol::message::BootFacts;
+
+use crate::report::result::{Failure, FailureKind, KernelFacts, Proof};
+
+/// Puts side by side what the two generations say.
+pub(super) fn gather(before: &BootFacts, after: &BootFacts) -> Proof {
+    Proof {
+        from_release: before.release.clone(),
+        to_release: after.release.clone(),
+        from_boot_id: before.boot_id.clone(),
+        to_boot_id: after.boot_id.clone(),
+        said_previous_release: after.handover.as_ref().map(|handover| handover.previous_release.clone()),
+        kexec_count: after.handover.as_ref().map(|handover| handover.count),
+    }
+}
+
+/// Decides. `hop` counts from one.
+pub(super) fn check(proof: &Proof, hop: u32, loaded: &KernelFacts) -> Result<(), Failure> {
+    let mut missing = Vec::new();
+    if proof.from_boot_id == proof.to_boot_id {
+        missing.push(format!("the boot id is still {}", proof.to_boot_id));
+    }
+    if proof.to_release != loaded.release {
+        missing.push(format!("{} runs, {} was loaded", proof.to_release, loaded.release));
+    }
+    match (&proof.said_previous_release, proof.kexec_count) {
+        (Some(said), _) if *said != proof.from_release => {
+            missing.push(format!("the kernel says that it came from {said}, {} ran before", proof.from_release));
+        }
+        (Some(_), Some(count)) if count != hop => {
+            missing.push(format!("the kernel counts {count} live updates, this is number {hop}"));
+        }
+        (Some(_), Some(_)) => {}
+        _ => missing.push("the kernel does not say that it came by Kexec HandOver".to_owned()),
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure {
+        kind: FailureKind::UpdateNotProven,
+        message: format!("nothing proves that a live update happened: {}", missing.join("; ")),
+        step: None,
+        place: None,
+        evidence: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proof() -> Proof {
+        Proof {
+            from_release: "7.3.4".to_owned(),
+            to_release: "7.2.13".to_owned(),
+            from_boot_id: "a".to_owned(),
+            to_boot_id: "b".to_owned(),
+            said_previous_release: Some("7.3.4".to_owned()),
+            kexec_count: Some(2),
+        }
+    }
+
+    fn loaded() -> KernelFacts {
+        KernelFacts {
+            requested: "7.2".to_owned(),
+            release: "7.2.13".to_owned(),
+            origin: String::new(),
+            source_sha256: String::new(),
+            image_sha256: String::new(),
+            config_sha256: String::new(),
+            compiler: String::new(),
+            rustc: None,
+            module_sha256: None,
+            initramfs_sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_whole_proof_passes_and_each_part_is_needed() {
+        assert_eq!(check(&proof(), 2, &loaded()), Ok(()));
+        let spoilt: [fn(&mut Proof); 6] = [
+            |proof| proof.to_boot_id = "a".to_owned(),
+            |proof| proof.to_release = "7.3.4".to_owned(),
+            |proof| proof.said_previous_release = Some("7.2.13".to_owned()),
+            |proof| proof.kexec_count = Some(1),
+            |proof| proof.kexec_count = Some(3),
+            |proof| (proof.said_previous_release, proof.kexec_count) = (None, None),
+        ];
+        for spoil in spoilt {
+            let mut broken = proof();
+            spoil(&mut broken);
+            let failure = check(&broken, 2, &loaded()).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::UpdateNotProven, "{broken:?}");
+        }
+    }
+}

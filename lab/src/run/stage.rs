@@ -1,0 +1,121 @@
+//! Sets the stage: from what was asked for to kernels that boot and an accelerator that runs them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::{Bootable, Limits, Stage};
+use crate::cache::Cache;
+use crate::host::{Cancel, Progress, Versions};
+use crate::image::{self, Artefact};
+use crate::kernel::{self, KernelSource, Provider, module};
+use crate::machine::accelerator::{self, Probe, Wish};
+use crate::machine::{self, command};
+use crate::report::result::{Environment, KernelFacts};
+
+/// Where the module's sources are, from the workspace's root.
+const MODULE_SOURCES: &str = "kmod";
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Setup<'a> {
+    /// The root of this project's sources: agent and module are built from them.
+    pub workspace: &'a Path,
+    /// The kernel to boot cold.
+    pub kernel: KernelSource,
+    /// The kernels that steps name.
+    pub named: BTreeSet<String>,
+    /// What is to run the guests.
+    pub accelerator: Wish,
+    /// When to lose patience.
+    pub limits: Limits,
+    /// Where each run gets its folder.
+    pub runs: PathBuf,
+}
+
+/// Why the stage could not be set.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A kernel or the module.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
+    /// A step names a kernel in a way that none can be named.
+    #[error(transparent)]
+    Name(#[from] kernel::ParseError),
+    /// The agent or the initramfs.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// The accelerator.
+    #[error(transparent)]
+    Machine(#[from] machine::Error),
+}
+
+/// Builds what is not built yet.
+///
+/// # Errors
+/// Something cannot be had or built.
+pub fn set(setup: &Setup<'_>, cache: &Cache, progress: &dyn Progress, cancel: &Cancel) -> Result<Stage, Error> {
+    let versions = Versions::recall(cache);
+    let agent = image::build_agent(setup.workspace, cache, &versions, progress, cancel)?;
+    let provide = |source: &KernelSource| -> Result<Bootable, Error> {
+        bootable(source, &agent, setup.workspace, cache, progress, cancel)
+    };
+    let kernel = provide(&setup.kernel)?;
+    let mut named = BTreeMap::new();
+    for name in &setup.named {
+        named.insert(name.clone(), provide(&name.parse()?)?);
+    }
+    let key = format!("{:.16}-{:.16}", kernel.facts.image_sha256, kernel.facts.initramfs_sha256);
+    let memory = cache.root().join("accelerator");
+    let probe = Probe { kernel: &kernel.image, initramfs: &kernel.initramfs, key: &key, memory: &memory };
+    let accelerator = accelerator::choose(setup.accelerator, &probe, cancel)?;
+    let command_line = command::kernel_command_line(accelerator.kind);
+    Ok(Stage { kernel, named, accelerator, command_line, limits: setup.limits, runs: setup.runs.clone() })
+}
+
+fn bootable(
+    source: &KernelSource,
+    agent: &Artefact,
+    workspace: &Path,
+    cache: &Cache,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Bootable, Error> {
+    let kernel = Provider::new(cache).obtain(source, progress, cancel)?;
+    let module = if kernel.rust {
+        let module = module::build(cache, &kernel, &workspace.join(MODULE_SOURCES), progress, cancel)?;
+        Some(Artefact { path: module.path, sha256: module.sha256 })
+    } else {
+        progress.note(&format!("Linux {} has no Rust: its guests run without the module", kernel.release));
+        None
+    };
+    let initramfs = image::pack(agent, module.as_ref(), cache, progress, cancel)?;
+    let facts = KernelFacts {
+        requested: kernel.source.requested,
+        release: kernel.release,
+        origin: kernel.source.origin,
+        source_sha256: kernel.source.sha256,
+        image_sha256: kernel.image_sha256,
+        config_sha256: kernel.config_sha256,
+        compiler: kernel.compiler,
+        rustc: kernel.rustc,
+        module_sha256: module.map(|module| module.sha256),
+        initramfs_sha256: initramfs.sha256,
+    };
+    Ok(Bootable { facts, image: kernel.image, initramfs: initramfs.path })
+}
+
+impl Stage {
+    /// Where and with what its runs run.
+    #[must_use]
+    pub fn environment(&self, cache: &Cache) -> Environment {
+        let host_kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let kernels = std::iter::once(&self.kernel).chain(self.named.values());
+        Environment {
+            lab: env!("CARGO_PKG_VERSION").to_owned(),
+            qemu: Versions::recall(cache).of(command::QEMU).unwrap_or_default(),
+            accelerator: self.accelerator.clone(),
+            host_kernel: host_kernel.trim().to_owned(),
+            kernels: kernels.map(|kernel| kernel.facts.clone()).collect(),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Scenario files: what is accepted, and what is said about what is not.
+
+use lab::scenario::Document;
+use lab::scenario::library::Library;
+use lab::scenario::plan::Action;
+use proptest::prelude::*;
+use protocol::message::Interface;
+
+fn complaint(text: &str) -> String {
+    Document::parse("test", "test.yaml", text).expect_err(text).to_string()
+}
+
+fn with_steps(steps: &str) -> String {
+    format!("about: a test\nsteps:\n{steps}")
+}
+
+#[test]
+fn every_shipped_scenario_is_sound() {
+    let library = Library::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"));
+    let all = library.all().unwrap();
+    assert!(all.len() >= 10);
+    for document in all {
+        for &interface in &document.scenario.interfaces {
+            let plan = document.plan(interface).unwrap();
+            assert!(plan.hops() >= 1, "{}", plan.scenario);
+        }
+        assert!(document.text.lines().count() <= 15, "{} is long for what it says", document.name);
+    }
+}
+
+#[test]
+fn an_update_brings_what_the_interface_needs() {
+    let text = with_steps("  - create: {name: a, size: 1 B}\n  - preserve: a\n  - update\n  - retrieve: a\n  - verify: a\n");
+    let plan = Document::parse("test", "test.yaml", &text).unwrap().plan(Interface::Module).unwrap();
+    let words: Vec<String> = plan.steps.iter().map(|step| plan.describe(&step.action)).collect();
+    assert_eq!(
+        words,
+        [
+            "create a",
+            "start the workload",
+            "preserve a … heartbeat (2)",
+            "prepare",
+            "freeze",
+            "update",
+            "resume the workload",
+            "retrieve a",
+            "verify a"
+        ]
+    );
+    assert!(matches!(&plan.steps[5].action, Action::Update(update) if update.hands_over));
+}
+
+#[test]
+fn mistakes_are_shown_where_they_are() {
+    let create = "  - create: {name: ledger, size: 64 KiB}\n";
+    for (steps, place, message, help) in [
+        ("  - retreive: ledger\n", "3:5", "unknown variant `retreive`", "did you mean `retrieve`?"),
+        ("  - create: {name: a, sise: 3}\n", "3:", "unknown field `sise`", "did you mean `size`?"),
+        ("  - create: {name: a, size: 3 MB}\n", "3:", "`3 MB` is not a size", ""),
+        ("  - create: {name: a, size: 900 MiB}\n", "3:29", "more than half of the guest's memory", "memory: 4 GiB"),
+        ("  - create: {name: a, size: [1]}\n", "3:", "a size: 4096", ""),
+        ("  - preserve: ledger\n", "3:5", "there is no object `ledger`", "a `create` step must come before"),
+        ("  - update: 3\n", "3:", "invalid type", ""),
+        ("  - update\n  - frobnicate\n", "4:5", "unknown variant", "the steps are create,"),
+    ] {
+        check(&with_steps(steps), place, message, help);
+    }
+    for (steps, place, message, help) in [
+        ("  - preserve: leger\n", "4:5", "there is no object `leger`", "did you mean `ledger`?"),
+        ("  - preserve: ledger\n  - retrieve: ledger\n", "5:5", "cannot be retrieved before an update", "`update` step must come"),
+        ("  - update\n  - verify: ledger\n", "5:5", "`ledger` was never preserved", "absent"),
+        ("  - retrieve: ledger\n", "4:5", "`ledger` is open already", ""),
+        ("  - preserve: ledger\n  - preserve: ledger\n", "5:5", "preserved already", ""),
+        ("  - preserve: [ledger, ledger]\n", "4:5", "named twice", ""),
+        ("  - finish\n", "4:5", "no update to finish", ""),
+        ("  - freeze\n", "4:5", "only what is prepared", ""),
+        ("  - cancel\n", "4:5", "nothing to cancel", ""),
+        ("  - corrupt: {object: ledger, page: 16}\n", "4:14", "has 16 whole pages, there is no page 16", ""),
+        ("  - swap: {object: ledger, pages: [2, 2]}\n", "4:35", "cannot be swapped with itself", ""),
+        ("  - preserve: ledger\n  - prepare\n  - create: {name: b, size: 1}\n  - preserve: b\n", "7:5", "nothing can be registered", ""),
+        ("  - preserve: ledger\n  - update\n", "", "never looked at again", "retrieve and verify it"),
+        ("  - preserve: ledger\n  - update\n  - retrieve: ledger\n", "", "retrieved and never verified", ""),
+        ("  - preserve: ledger\n  - update\n  - retrieve: ledger\n  - verify: ledger\n  - preserve: ledger\n  - update\n", "9:5", "not finished", ""),
+        ("  - kill-agent\n  - verify: ledger\n", "5:5", "session is dead", ""),
+        ("  - preserve: ledger\n", "", "there is no `update`", ""),
+        ("  - create: {name: ledger, size: 1}\n", "4:20", "there is an object `ledger` already", ""),
+    ] {
+        check(&with_steps(&format!("{create}{steps}")), place, message, help);
+    }
+}
+
+fn check(text: &str, place: &str, message: &str, help: &str) {
+    let said = complaint(text);
+    assert!(said.contains(message), "{text}\n{said}");
+    assert!(said.contains(help), "{text}\n{said}");
+    if !place.is_empty() {
+        assert!(said.contains(&format!("test.yaml:{place}")), "{text}\n{said}");
+    }
+}
+
+#[test]
+fn an_error_shows_its_line() {
+    let said = complaint(&with_steps("  - create: {name: a, size: 1}\n  - verify: b\n"));
+    assert_eq!(
+        said,
+        "there is no object `b`\n --> test.yaml:4:5\n  |\n4 |   - verify: b\n  |     ^\n = help: did you mean `a`?"
+    );
+}
+
+#[test]
+fn other_yaml_is_refused_kindly() {
+    for text in ["", "steps: []", "about: x", "- 1", "about: x\nsteps: 3", "\t", "about: x\nsteps: &a [*a]", "%YAML 9"] {
+        let said = complaint(text);
+        assert!(!said.is_empty() && said.contains("test.yaml"), "{text}: {said}");
+    }
+    let long = "#".repeat(2 << 20);
+    assert!(complaint(&long).contains("at most"));
+    let control = complaint("about: x\nsteps:\n  - \u{1b}[31mred\n");
+    assert!(!control.contains('\u{1b}'), "{control:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "(?s).{0,200}") {
+        let _ = Document::parse("test", "test.yaml", &text).map_err(|error| error.to_string());
+    }
+
+    #[test]
+    fn no_order_of_steps_panics(steps in prop::collection::vec(0usize..14, 0..12)) {
+        let words = [
+            "create: {name: a, size: 8 KiB}", "create: {name: b, size: 1 B, count: 3}", "preserve: a", "preserve: [a, b]",
+            "prepare", "freeze", "cancel", "update", "retrieve: a", "verify: [a, b]", "absent: b", "finish", "no-leak", "kill-agent",
+        ];
+        let lines: String = steps.iter().map(|&step| format!("  - {}\n", words[step])).collect();
+        if let Ok(document) = Document::parse("test", "test.yaml", &with_steps(&lines)) {
+            // Whatever is accepted proves something: each retrieved object is compared later on.
+            let plan = document.plan(Interface::Luo).unwrap();
+            prop_assert!(plan.hops() >= 1);
+        }
+    }
+}

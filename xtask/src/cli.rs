@@ -1,0 +1,131 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use lab::kernel::KernelSource;
+use lab::machine::accelerator::Wish;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything is green
+  1    something is red
+  2    the command line or a scenario file says what cannot be
+  69   the lab could not find out: a build, QEMU or the disk failed
+  130  stopped by Ctrl-C";
+
+/// If this machine kexecs from kernel A into kernel B: what survives, is it the same bit for bit, and how
+/// long was the world dark?
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Scenario(Scenario),
+    /// Show what this machine has of what the lab needs, and how to get the rest.
+    Doctor,
+    Test(Test),
+    /// Print the JSON Schema of the results that `scenario --json` writes.
+    Schema,
+}
+
+const SCENARIO_EXAMPLES: &str = "\
+Examples:
+  cargo xtask scenario                          all shipped scenarios, on every interface
+  cargo xtask scenario one-object               one of them
+  cargo xtask scenario my.yaml --keep           a file of your own; keep console, logs and QEMU's command line
+  cargo xtask scenario --filter hops -v         those with `hops` in their name, each step told
+  cargo xtask scenario --interface luo          through the in-tree orchestrator only
+  cargo xtask scenario --kernel 7.3.4           an exact release
+  cargo xtask scenario --kernel path:~/linux    your own tree, built in place, incrementally
+  cargo xtask scenario --kernel git:~/linux#topic
+  cargo xtask scenario --json results.json      for machines; `cargo xtask schema` describes it
+
+The first run installs what is missing and builds a kernel, which takes minutes; later ones start at once.";
+
+/// Run scenarios: boot, preserve, live update, verify, measure.
+#[derive(Debug, Args)]
+#[command(after_help = SCENARIO_EXAMPLES)]
+pub(crate) struct Scenario {
+    /// Scenario files, or names of shipped ones. All shipped ones if none is named.
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) wanted: Vec<String>,
+    /// List the scenarios and what they prove, and run none.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Only those whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// Only this interface: `luo` (in-tree) or `module`.
+    #[arg(long, value_parser = interface)]
+    pub(crate) interface: Option<protocol::message::Interface>,
+    /// The kernel to boot: 7.3, 7.3.4, path:DIR, git:REPOSITORY#REF, or a tarball's URL.
+    #[arg(long, default_value = "7.3", value_name = "KERNEL")]
+    pub(crate) kernel: KernelSource,
+    /// What runs the guests. `auto` takes KVM only if a guest under it has booted and reported back.
+    #[arg(long, default_value = "auto", value_name = "auto|kvm|tcg")]
+    pub(crate) accel: Wish,
+    /// Seconds that one run may take.
+    #[arg(long, default_value = "300", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: Duration,
+    /// Seconds without a sign of life after which a guest counts as hung.
+    #[arg(long, default_value = "30", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) silence: Duration,
+    /// Keep the folder of green runs too; those of red ones are always kept.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Where runs leave their folders.
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub(crate) runs: PathBuf,
+    /// Write all results to this file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) json: Option<PathBuf>,
+    /// Install what is missing without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Tell each step.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// Run everything that must pass: format, lints, documentation, host tests, and real guests.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Install what is missing without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Leave out the tests that boot guests.
+    #[arg(long)]
+    pub(crate) no_guests: bool,
+}
+
+fn interface(text: &str) -> Result<protocol::message::Interface, String> {
+    match text {
+        "luo" => Ok(protocol::message::Interface::Luo),
+        "module" => Ok(protocol::message::Interface::Module),
+        other => Err(format!("`{other}` is no interface: luo or module")),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if !(0.1..=86_400.0).contains(&seconds) {
+        return Err("between 0.1 s and a day".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_words_fit_together() {
+        super::Cli::command().debug_assert();
+    }
+}
