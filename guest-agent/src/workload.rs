@@ -95,7 +95,7 @@ impl Workload {
             return Err(refuse("open the heartbeat", format!("its first word is {magic:#x} instead of {MAGIC:#x}")));
         }
         // Untrusted as all that was handed over: a page that makes no sense has no period.
-        let ticks = count.checked_sub(word(WORD_FIRST_COUNT)).unwrap_or(0);
+        let ticks = count.saturating_sub(word(WORD_FIRST_COUNT));
         let period = last_tick.0.saturating_sub(word(WORD_FIRST_TSC)).checked_div(ticks).unwrap_or(0);
         heart.count = count;
         let first_tick = heart.first_tick();

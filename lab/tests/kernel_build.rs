@@ -215,23 +215,18 @@ impl Progress for Stages {
 #[test]
 fn cancelled_the_whole_family_of_processes_ends() {
     let bench = Bench::new();
-    let endless = MAKEFILE.replace("gcc -Wall", "sleep 1000 & echo $$! > $(O)/pid; wait; gcc -Wall");
+    let endless =
+        MAKEFILE.replace("@echo", "sleep 1000 & echo $$! > $(O)/pid; echo").replace("main.o\"\n", "main.o\"; wait\n");
     fs::write(bench.tree().join("Makefile"), endless).unwrap();
     let (sender, stages) = mpsc::channel();
     let cancel = Cancel::new();
     let (provider, source) = (bench.provider(""), bench.source());
     std::thread::scope(|scope| {
         let building = scope.spawn(|| provider.obtain(&source, &Stages(Mutex::new(sender)), &cancel));
-        // The compiler's step is announced just before it begins.
+        // The step is announced when the pid is written.
         assert!(stages.iter().any(|stage| stage == "step"));
-        let pid = bench.cache.root().join("path");
-        let pid = || fs::read_dir(&pid).unwrap().flatten().find_map(|dir| fs::read(dir.path().join("pid")).ok());
-        let pid = loop {
-            match pid() {
-                Some(text) if text.ends_with(b"\n") => break String::from_utf8(text).unwrap(),
-                _ => std::thread::yield_now(),
-            }
-        };
+        let dirs = fs::read_dir(bench.cache.root().join("path")).unwrap().flatten();
+        let pid = dirs.map(|dir| fs::read_to_string(dir.path().join("pid")).unwrap()).next().unwrap();
         cancel.cancel();
         assert!(building.join().unwrap().unwrap_err().is_cancelled());
         // A process that dies lets go of its memory, and of its command line in it, before its output ends.

@@ -30,7 +30,8 @@ fn every_shipped_scenario_is_sound() {
 
 #[test]
 fn an_update_brings_what_the_interface_needs() {
-    let text = with_steps("  - create: {name: a, size: 1 B}\n  - preserve: a\n  - update\n  - retrieve: a\n  - verify: a\n");
+    let text =
+        with_steps("  - create: {name: a, size: 1 B}\n  - preserve: a\n  - update\n  - retrieve: a\n  - verify: a\n");
     let plan = Document::parse("test", "test.yaml", &text).unwrap().plan(Interface::Module).unwrap();
     let words: Vec<String> = plan.steps.iter().map(|step| plan.describe(&step.action)).collect();
     assert_eq!(
@@ -67,7 +68,12 @@ fn mistakes_are_shown_where_they_are() {
     }
     for (steps, place, message, help) in [
         ("  - preserve: leger\n", "4:5", "there is no object `leger`", "did you mean `ledger`?"),
-        ("  - preserve: ledger\n  - retrieve: ledger\n", "5:5", "cannot be retrieved before an update", "`update` step must come"),
+        (
+            "  - preserve: ledger\n  - retrieve: ledger\n",
+            "5:5",
+            "cannot be retrieved before an update",
+            "`update` step must come",
+        ),
         ("  - update\n  - verify: ledger\n", "5:5", "`ledger` was never preserved", "absent"),
         ("  - retrieve: ledger\n", "4:5", "`ledger` is open already", ""),
         ("  - preserve: ledger\n  - preserve: ledger\n", "5:5", "preserved already", ""),
@@ -77,10 +83,20 @@ fn mistakes_are_shown_where_they_are() {
         ("  - cancel\n", "4:5", "nothing to cancel", ""),
         ("  - corrupt: {object: ledger, page: 16}\n", "4:14", "has 16 whole pages, there is no page 16", ""),
         ("  - swap: {object: ledger, pages: [2, 2]}\n", "4:35", "cannot be swapped with itself", ""),
-        ("  - preserve: ledger\n  - prepare\n  - create: {name: b, size: 1}\n  - preserve: b\n", "7:5", "nothing can be registered", ""),
+        (
+            "  - preserve: ledger\n  - prepare\n  - create: {name: b, size: 1}\n  - preserve: b\n",
+            "7:5",
+            "nothing can be registered",
+            "",
+        ),
         ("  - preserve: ledger\n  - update\n", "", "never looked at again", "retrieve and verify it"),
         ("  - preserve: ledger\n  - update\n  - retrieve: ledger\n", "", "retrieved and never verified", ""),
-        ("  - preserve: ledger\n  - update\n  - retrieve: ledger\n  - verify: ledger\n  - preserve: ledger\n  - update\n", "9:5", "not finished", ""),
+        (
+            "  - preserve: ledger\n  - update\n  - retrieve: ledger\n  - verify: ledger\n  - preserve: ledger\n  - update\n",
+            "9:5",
+            "not finished",
+            "",
+        ),
         ("  - kill-agent\n  - verify: ledger\n", "5:5", "session is dead", ""),
         ("  - preserve: ledger\n", "", "there is no `update`", ""),
         ("  - create: {name: ledger, size: 1}\n", "4:20", "there is an object `ledger` already", ""),
@@ -109,7 +125,8 @@ fn an_error_shows_its_line() {
 
 #[test]
 fn other_yaml_is_refused_kindly() {
-    for text in ["", "steps: []", "about: x", "- 1", "about: x\nsteps: 3", "\t", "about: x\nsteps: &a [*a]", "%YAML 9"] {
+    for text in ["", "steps: []", "about: x", "- 1", "about: x\nsteps: 3", "\t", "about: x\nsteps: &a [*a]", "%YAML 9"]
+    {
         let said = complaint(text);
         assert!(!said.is_empty() && said.contains("test.yaml"), "{text}: {said}");
     }

@@ -101,13 +101,14 @@ pub struct Watched<'a> {
     command: Command,
     cancel: &'a Cancel,
     log: Option<PathBuf>,
+    grace: Duration,
 }
 
 impl<'a> Watched<'a> {
     /// Watches `command`, ending it when `cancel` is raised.
     #[must_use]
     pub fn new(command: Command, cancel: &'a Cancel) -> Self {
-        Self { command, cancel, log: None }
+        Self { command, cancel, log: None, grace: GRACE }
     }
 
     /// Also appends every line to this file.
@@ -122,7 +123,7 @@ impl<'a> Watched<'a> {
     /// # Errors
     /// It could not be started or followed, or was cancelled. An unsuccessful end is in the outcome.
     pub fn run(self, mut on_line: impl FnMut(&str)) -> Result<Outcome, Error> {
-        let Self { mut command, cancel, log } = self;
+        let Self { mut command, cancel, log, grace } = self;
         let line = describe(&command);
         let followed = |source| Error::Io { command: line.clone(), source };
         let mut log =
@@ -158,7 +159,7 @@ impl<'a> Watched<'a> {
                 }
                 Ok(Event::End) | Err(_) => break,
                 Ok(Event::Cancelled) => {
-                    group.end(&inbox);
+                    group.end(&inbox, grace);
                     return Err(Error::Cancelled { command: line });
                 }
             }
@@ -181,9 +182,9 @@ impl Group {
     }
 
     /// Asks the group to end, and insists when the output stays open past the grace period.
-    fn end(&mut self, inbox: &Receiver<Event>) {
+    fn end(&mut self, inbox: &Receiver<Event>, grace: Duration) {
         self.signal(Signal::TERM);
-        let deadline = std::time::Instant::now() + GRACE;
+        let deadline = std::time::Instant::now() + grace;
         loop {
             match inbox.recv_timeout(deadline.saturating_duration_since(std::time::Instant::now())) {
                 Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => break,
@@ -300,9 +301,10 @@ mod tests {
     fn who_ignores_the_request_is_made_to_end() {
         let cancel = Cancel::new();
         let raise = cancel.clone();
-        // The shell shrugs off SIGTERM, but its pipe closes with it.
-        let script = "trap 'echo stubborn' TERM; echo ready; sleep 1000 & wait; exit 0";
-        let result = Watched::new(sh(script), &cancel).run(move |line| {
+        // The sleep inherits the deafness.
+        let script = "trap '' TERM; echo ready; sleep 1000";
+        let watched = Watched { grace: Duration::from_millis(20), ..Watched::new(sh(script), &cancel) };
+        let result = watched.run(move |line| {
             if line == "ready" {
                 raise.cancel();
             }

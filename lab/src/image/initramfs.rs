@@ -30,7 +30,8 @@ pub fn pack(
     let module_hash = module.map_or("none", |module| module.sha256.as_str());
     let key = Key::of([("format", "1"), ("agent", agent.sha256.as_str()), ("module", module_hash)]);
     let ready = cache.entry("initramfs", &key).obtain(Layout::Moved, "an initramfs", (progress, cancel), |dir| {
-        let read = |path: &Path| fs::read(path).map_err(|source| Error::Io { what: "read", path: path.to_owned(), source });
+        let read =
+            |path: &Path| fs::read(path).map_err(|source| Error::Io { what: "read", path: path.to_owned(), source });
         let init = read(&agent.path)?;
         let module = module.map(|module| read(&module.path)).transpose()?;
         let path = dir.join("initramfs");

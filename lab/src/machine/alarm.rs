@@ -59,8 +59,14 @@ mod tests {
     fn what_kernels_print_when_they_die() {
         for (line, kind) in [
             ("[    1.234567] Kernel panic - not syncing: VFS: Unable to mount root fs", FailureKind::KernelPanic),
-            ("[    1.2][    T1] BUG: kernel NULL pointer dereference, address: 0000000000000000", FailureKind::KernelComplaint),
-            ("[   12.000001] WARNING: kernel/liveupdate/luo_core.c:12 at luo_do+0x1/0x2, CPU#0: init/1", FailureKind::KernelComplaint),
+            (
+                "[    1.2][    T1] BUG: kernel NULL pointer dereference, address: 0000000000000000",
+                FailureKind::KernelComplaint,
+            ),
+            (
+                "[   12.000001] WARNING: kernel/liveupdate/luo_core.c:12 at luo_do+0x1/0x2, CPU#0: init/1",
+                FailureKind::KernelComplaint,
+            ),
             ("[    0.000000] WARNING: CPU: 0 PID: 0 at mm/page_alloc.c:1 x+0x1/0x2", FailureKind::KernelComplaint),
             ("[    3.1] Oops: Oops: 0000 [#1] SMP NOPTI", FailureKind::KernelComplaint),
             ("[   21.0] rcu: INFO: rcu_sched self-detected stall on CPU", FailureKind::KernelComplaint),

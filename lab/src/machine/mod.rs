@@ -27,8 +27,8 @@ use command_fds::{CommandFdExt as _, FdMapping};
 use protocol::frame::{Frame, FrameError};
 use protocol::message::Reply;
 
-use crate::host::{Cancel, Subscription};
 use crate::host::process::{Group, die_with_us};
+use crate::host::{Cancel, Subscription};
 use alarm::Alarm;
 use command::{Shape, Wiring};
 use console::Console;

@@ -66,10 +66,12 @@ impl Qmp {
         for<'a> &'a C: Command,
     {
         let failed = |why: String| Error::Qmp(format!("{}: {why}", C::NAME));
-        let mut line = serde_json::to_vec(&Execute::<&C, Never>::from(command)).map_err(|error| failed(error.to_string()))?;
+        let mut line =
+            serde_json::to_vec(&Execute::<&C, Never>::from(command)).map_err(|error| failed(error.to_string()))?;
         line.push(b'\n');
         self.stream.write_all(&line).map_err(|error| failed(error.to_string()))?;
-        let answer = self.answers.recv_timeout(PATIENCE).map_err(|_| failed("no answer".to_owned()))?.map_err(failed)?;
+        let answer =
+            self.answers.recv_timeout(PATIENCE).map_err(|_| failed("no answer".to_owned()))?.map_err(failed)?;
         serde_json::from_value(answer).map_err(|error| failed(error.to_string()))
     }
 
@@ -85,7 +87,12 @@ impl Qmp {
     }
 }
 
-fn read(mut reader: BufReader<UnixStream>, mut log: File, answers: &Sender<Result<Any, String>>, signals: &Sender<Signal>) {
+fn read(
+    mut reader: BufReader<UnixStream>,
+    mut log: File,
+    answers: &Sender<Result<Any, String>>,
+    signals: &Sender<Signal>,
+) {
     let started = Instant::now();
     let mut line = String::new();
     loop {

@@ -101,7 +101,8 @@ pub fn judge(object: &Object, told: &Verification, in_place: u64, total: &mut Fi
         return Err(fail(kind, message));
     }
     if told.digest != pattern::expected_digest(spec.seed, spec.bytes).value() {
-        let message = format!("the agent says that {name} is identical, the digest of what it read is not the right one");
+        let message =
+            format!("the agent says that {name} is identical, the digest of what it read is not the right one");
         return Err(fail(FailureKind::AgentMisbehaved, message));
     }
     Ok(())
@@ -164,7 +165,9 @@ mod tests {
             let mut runs: Vec<FrameRun> = Vec::new();
             for &page in piece {
                 match runs.last_mut() {
-                    Some(last) if page.is_some() && last.first.map(|first| first + last.pages) == page => last.pages += 1,
+                    Some(last) if page.is_some() && last.first.map(|first| first + last.pages) == page => {
+                        last.pages += 1
+                    }
                     _ => runs.push(FrameRun { first: page, pages: 1 }),
                 }
             }

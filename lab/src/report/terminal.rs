@@ -44,7 +44,12 @@ impl Terminal {
             stage.bar.finish_and_clear();
             // What took longer than a glance is worth a line.
             if stage.began.elapsed() > Duration::from_secs(2) {
-                eprintln!("{:>12} {} in {:.1} s", style("Done").for_stderr().green().bold(), stage.name, stage.began.elapsed().as_secs_f64());
+                eprintln!(
+                    "{:>12} {} in {:.1} s",
+                    style("Done").for_stderr().green().bold(),
+                    stage.name,
+                    stage.began.elapsed().as_secs_f64()
+                );
             }
         }
     }
@@ -54,7 +59,12 @@ impl Terminal {
         self.clear();
         for kernel in &environment.kernels {
             let rust = if kernel.module_sha256.is_some() { "with the module" } else { "without the module" };
-            eprintln!("{:>12} Linux {} from {}, {rust}", style("Kernel").for_stderr().cyan().bold(), kernel.release, kernel.origin);
+            eprintln!(
+                "{:>12} Linux {} from {}, {rust}",
+                style("Kernel").for_stderr().cyan().bold(),
+                kernel.release,
+                kernel.origin
+            );
         }
         let kind = match environment.accelerator.kind {
             AcceleratorKind::Kvm => "KVM",
@@ -99,10 +109,12 @@ impl Terminal {
 /// The table at the end.
 #[must_use]
 pub fn table(runs: &[Run]) -> String {
-    const HEAD: [&str; 8] = ["scenario", "interface", "verdict", "hops", "pages identical", "in place", "blackout", "update time"];
+    const HEAD: [&str; 8] =
+        ["scenario", "interface", "verdict", "hops", "pages identical", "in place", "blackout", "update time"];
     let rows: Vec<[String; 8]> = runs.iter().map(row).collect();
-    let widths: Vec<usize> =
-        (0..HEAD.len()).map(|column| rows.iter().map(|row| row[column].len()).chain([HEAD[column].len()]).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..HEAD.len())
+        .map(|column| rows.iter().map(|row| row[column].len()).chain([HEAD[column].len()]).max().unwrap_or(0))
+        .collect();
     let line = |cells: &[String]| {
         let padded: Vec<String> = cells
             .iter()
@@ -119,7 +131,8 @@ pub fn table(runs: &[Run]) -> String {
 }
 
 fn row(run: &Run) -> [String; 8] {
-    let sum = |figure: fn(&super::result::Fidelity) -> u64| run.hops.iter().map(|hop| figure(&hop.fidelity)).sum::<u64>();
+    let sum =
+        |figure: fn(&super::result::Fidelity) -> u64| run.hops.iter().map(|hop| figure(&hop.fidelity)).sum::<u64>();
     let pages = sum(|fidelity| fidelity.pages);
     let of_pages = |count: u64| if pages == 0 { "–".to_owned() } else { format!("{count}/{pages}") };
     let longest = |time: fn(&super::result::HopTime) -> Option<u64>| {
@@ -182,7 +195,9 @@ impl Progress for Terminal {
             }
             Some(total) => {
                 let bar = ProgressBar::new(total);
-                bar.set_style(bar_style("{prefix:>12.cyan.bold} [{bar:30}] {pos}/{len} {wide_msg} {elapsed} (left {eta})"));
+                bar.set_style(bar_style(
+                    "{prefix:>12.cyan.bold} [{bar:30}] {pos}/{len} {wide_msg} {elapsed} (left {eta})",
+                ));
                 bar
             }
             None => {
@@ -252,7 +267,8 @@ impl Observer for LiveRun<'_> {
             bar.set_message(format!("{} · generation {generation} · {text}", self.title));
         }
         if self.terminal.verbose {
-            let line = format!("{:>12} generation {generation}: {text}", Style::new().for_stderr().dim().apply_to("step"));
+            let line =
+                format!("{:>12} generation {generation}: {text}", Style::new().for_stderr().dim().apply_to("step"));
             match &self.bar {
                 Some(bar) => bar.println(line),
                 None => eprintln!("{line}"),

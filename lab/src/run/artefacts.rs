@@ -38,8 +38,11 @@ impl Artefacts {
         fs::create_dir_all(runs).map_err(failed(runs))?;
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis());
         // A scenario's name is a file's stem; what else it may hold stays out of folder names.
-        let name: String =
-            plan.scenario.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+        let name: String = plan
+            .scenario
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+            .collect();
         let interface = format!("{:?}", plan.interface).to_lowercase();
         for attempt in 0u32.. {
             let folder = runs.join(format!("{}-{name}-{interface}", millis + u128::from(attempt)));

@@ -96,9 +96,9 @@ impl<'a> Conversation<'a> {
             match self.next_reply(false)? {
                 Reply::Progress { done, total } => self.observer.progress(done, total),
                 Reply::Failed(failure) => {
-                    let errno = failure.errno.map_or(String::new(), |errno| {
-                        format!(": {}", std::io::Error::from_raw_os_error(errno))
-                    });
+                    let errno = failure
+                        .errno
+                        .map_or(String::new(), |errno| format!(": {}", std::io::Error::from_raw_os_error(errno)));
                     let message = format!("{}{errno} {}", failure.operation, failure.detail);
                     let kind = if failure.operation.starts_with("holder") {
                         FailureKind::HolderDied
@@ -127,7 +127,9 @@ impl<'a> Conversation<'a> {
         for part in parts {
             if let Err(error) = self.machine.bulk.write_all(part) {
                 self.drain()?;
-                return Err(self.failed(FailureKind::Hung, format!("the guest takes no more of the kernel image: {error}")));
+                return Err(
+                    self.failed(FailureKind::Hung, format!("the guest takes no more of the kernel image: {error}"))
+                );
             }
         }
         Ok(())

@@ -49,6 +49,12 @@ pub(super) fn drive(
     let mut driver = Driver::new(stage, plan, talk);
     let ended = driver.walk(document, run);
     // Whatever happened, what was measured until then is kept.
+    if answers_still(&ended) {
+        driver.late = driver.talk.read_clock().unwrap_or_default();
+        if let Ok(Reply::KernelLog { text }) = driver.talk.ask(&Request::KernelLog) {
+            artefacts.keep("kernel.log", &text);
+        }
+    }
     let clock = Clock::between(&driver.early, &driver.late);
     run.clock = clock.map(|clock| clock.facts());
     run.hops = driver
@@ -60,10 +66,22 @@ pub(super) fn drive(
             time: clock.map_or_else(HopTime::default, |clock| hop.timeline.durations(&clock)),
         })
         .collect();
-    if let Ok(Reply::KernelLog { text }) = driver.kernel_log(&ended) {
-        artefacts.keep("kernel.log", &text);
-    }
     ended
+}
+
+/// Whether a guest that ended like this can still be talked to.
+fn answers_still(ended: &Result<(), Stop>) -> bool {
+    use FailureKind::{
+        Leak, NotFound, PageCorrupted, PagesSwapped, Refused, UnexpectedlyFound, UpdateNotProven, WrongSize,
+    };
+    match ended {
+        Ok(()) => true,
+        Err(Stop::Failed(failure)) => matches!(
+            failure.kind,
+            Leak | NotFound | PageCorrupted | PagesSwapped | Refused | UnexpectedlyFound | UpdateNotProven | WrongSize
+        ),
+        Err(_) => false,
+    }
 }
 
 /// One update, as it is being found out.
@@ -125,7 +143,6 @@ impl<'a> Driver<'a> {
             }
             ended?;
         }
-        self.late = self.talk.read_clock()?;
         Ok(())
     }
 
@@ -227,9 +244,11 @@ impl<'a> Driver<'a> {
 
     fn update(&mut self, update: &Update) -> Result<(), Stop> {
         let next = match &update.kernel {
-            Some(name) => self.stage.named.get(name).ok_or_else(|| {
-                Stop::Infrastructure(format!("kernel `{name}` was not built before the run"))
-            })?,
+            Some(name) => self
+                .stage
+                .named
+                .get(name)
+                .ok_or_else(|| Stop::Infrastructure(format!("kernel `{name}` was not built before the run")))?,
             None => self.kernel,
         };
         self.load(next)?;
@@ -317,7 +336,9 @@ impl<'a> Driver<'a> {
                 Retrieval::Found { bytes } => {
                     (FailureKind::WrongSize, format!("{name} came back with {bytes} bytes, it had {expected}"))
                 }
-                Retrieval::Absent => (FailureKind::NotFound, format!("{name} is not there: the kernel knows nothing of it")),
+                Retrieval::Absent => {
+                    (FailureKind::NotFound, format!("{name} is not there: the kernel knows nothing of it"))
+                }
                 Retrieval::Failed(failure) => {
                     (FailureKind::Refused, format!("{name}: {} {}", failure.operation, failure.detail))
                 }
@@ -400,28 +421,12 @@ impl<'a> Driver<'a> {
         let mib = |bytes: u64| bytes >> 20;
         let message = format!(
             "{} MiB less are free than at the first boot ({} then, {} now), of {} MiB in all then and {} now",
-            mib(missing), mib(first.free), mib(now.free), mib(first.total), mib(now.total)
+            mib(missing),
+            mib(first.free),
+            mib(now.free),
+            mib(first.total),
+            mib(now.total)
         );
         Err(Stop::Failed(Failure { kind: FailureKind::Leak, message, step: None, place: None, evidence: Vec::new() }))
-    }
-
-    /// The guest kernel's own log, if there is still someone to ask.
-    fn kernel_log(&mut self, ended: &Result<(), Stop>) -> Result<Reply, Stop> {
-        let alive = match ended {
-            Ok(()) => true,
-            Err(Stop::Failed(failure)) => matches!(
-                failure.kind,
-                FailureKind::PageCorrupted
-                    | FailureKind::PagesSwapped
-                    | FailureKind::WrongSize
-                    | FailureKind::NotFound
-                    | FailureKind::UnexpectedlyFound
-                    | FailureKind::UpdateNotProven
-                    | FailureKind::Leak
-                    | FailureKind::Refused
-            ),
-            Err(_) => false,
-        };
-        if alive { self.talk.ask(&Request::KernelLog) } else { Err(Stop::Cancelled) }
     }
 }

@@ -1,7 +1,7 @@
 //! One plan on one machine, from cold boot to verdict.
 //!
-//! [`conversation`] talks to the agent and notices when the guest dies, hangs or complains; [`driver`]
-//! walks through the plan's steps; [`proof`] decides whether an update happened at all; [`artefacts`]
+//! `conversation` talks to the agent and notices when the guest dies, hangs or complains; `driver`
+//! walks through the plan's steps; `proof` decides whether an update happened at all; [`artefacts`]
 //! keeps what is needed to understand a failure and to reproduce it by hand.
 
 pub mod artefacts;

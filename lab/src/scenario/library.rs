@@ -94,7 +94,10 @@ fn read(path: &Path) -> Result<Document, Error> {
     let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
     let length = fs::metadata(path).map_err(unreadable)?.len();
     if length > MAX_BYTES as u64 {
-        let source = std::io::Error::new(std::io::ErrorKind::FileTooLarge, format!("{length} bytes; a scenario is at most {MAX_BYTES}"));
+        let source = std::io::Error::new(
+            std::io::ErrorKind::FileTooLarge,
+            format!("{length} bytes; a scenario is at most {MAX_BYTES}"),
+        );
         return Err(Error::Unreadable { path: path.to_owned(), source });
     }
     let text = fs::read_to_string(path).map_err(unreadable)?;

@@ -120,8 +120,20 @@ pub enum Action {
 
 /// The steps' names, as they stand in YAML.
 pub const STEPS: &[&str] = &[
-    "create", "preserve", "prepare", "freeze", "cancel", "update", "retrieve", "verify", "absent", "finish", "no-leak",
-    "corrupt", "swap", "kill-agent",
+    "create",
+    "preserve",
+    "prepare",
+    "freeze",
+    "cancel",
+    "update",
+    "retrieve",
+    "verify",
+    "absent",
+    "finish",
+    "no-leak",
+    "corrupt",
+    "swap",
+    "kill-agent",
 ];
 
 /// `create: {name: ledger, size: 64 MiB, count: 200}`
@@ -240,7 +252,8 @@ pub const MAX_BYTES: usize = 1 << 20;
 
 pub(super) fn parse(text: &str) -> Result<Scenario, Unreadable> {
     if text.len() > MAX_BYTES {
-        let error = serde::de::Error::custom(format!("a scenario is at most {MAX_BYTES} bytes, this is {}", text.len()));
+        let error =
+            serde::de::Error::custom(format!("a scenario is at most {MAX_BYTES} bytes, this is {}", text.len()));
         return Err(Unreadable(error));
     }
     serde_yaml::from_str(text).map_err(Unreadable)

@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        for (text, bytes) in [("0", 0), ("4095 B", 4095), ("64 MiB", 64 << 20), ("64MiB", 64 << 20), ("1 GiB", 1 << 30)] {
+        for (text, bytes) in [("0", 0), ("4095 B", 4095), ("64 MiB", 64 << 20), ("64MiB", 64 << 20), ("1 GiB", 1 << 30)]
+        {
             assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
         }
         for text in ["", "MiB", "1 MB", "-1", "1.5 GiB", "99999999999 GiB", "1 mib"] {

@@ -176,7 +176,10 @@ impl<'a> Walk<'a> {
             raw::Action::Finish => self.finish(),
             raw::Action::NoLeak(tolerance) => {
                 if self.any(Fate::Preserved) {
-                    return refuse("what is preserved keeps its memory", "`no-leak` comes before `preserve`, or after `cancel`");
+                    return refuse(
+                        "what is preserved keeps its memory",
+                        "`no-leak` comes before `preserve`, or after `cancel`",
+                    );
                 }
                 self.close_all();
                 self.push(Action::NoLeak { within: tolerance.within });
@@ -190,7 +193,11 @@ impl<'a> Walk<'a> {
             raw::Action::Swap(wrong) => {
                 let object = self.live_page(&wrong.object, &wrong.pages, "swap")?;
                 if wrong.pages[0] == wrong.pages[1] {
-                    return Err((vec![Turn::Key("swap"), Turn::Key("pages")], "a page cannot be swapped with itself".to_owned(), None));
+                    return Err((
+                        vec![Turn::Key("swap"), Turn::Key("pages")],
+                        "a page cannot be swapped with itself".to_owned(),
+                        None,
+                    ));
                 }
                 self.push(Action::Inject(Fault::Swap { object, pages: wrong.pages }));
                 Ok(())
@@ -220,8 +227,11 @@ impl<'a> Walk<'a> {
         let total = create.size.0.checked_mul(u64::from(count)).and_then(|bytes| bytes.checked_add(before));
         if total.is_none_or(|total| total > room) {
             let memory = self.scenario.machine.memory;
-            return Err((at("size"), format!("the objects fill more than half of the guest's memory ({memory})"),
-                Some("give the guest more: `machine: {memory: 4 GiB}`".to_owned())));
+            return Err((
+                at("size"),
+                format!("the objects fill more than half of the guest's memory ({memory})"),
+                Some("give the guest more: `machine: {memory: 4 GiB}`".to_owned()),
+            ));
         }
         if self.groups.insert(&create.name, first..first + count).is_some() {
             return Err((at("name"), format!("there is an object `{}` already", create.name), None));
@@ -245,8 +255,12 @@ impl<'a> Walk<'a> {
             match *self.fate(id) {
                 Fate::Live { .. } => *self.fate(id) = Fate::Preserved,
                 Fate::Preserved => return refuse(format!("`{}` is preserved already", self.name(id)), None),
-                Fate::Handed => return refuse(format!("`{}` is not open in this generation", self.name(id)), "retrieve it first"),
-                Fate::Lost { .. } => return refuse(format!("`{}` did not live through the last update", self.name(id)), None),
+                Fate::Handed => {
+                    return refuse(format!("`{}` is not open in this generation", self.name(id)), "retrieve it first");
+                }
+                Fate::Lost { .. } => {
+                    return refuse(format!("`{}` did not live through the last update", self.name(id)), None);
+                }
             }
         }
         if self.scenario.workload {
@@ -292,7 +306,10 @@ impl<'a> Walk<'a> {
             self.imply(Action::Signal(Event::Prepare));
         }
         self.state = State::Normal;
-        self.fates.iter_mut().filter(|fate| **fate == Fate::Preserved).for_each(|fate| *fate = Fate::Live { verified: true });
+        self.fates
+            .iter_mut()
+            .filter(|fate| **fate == Fate::Preserved)
+            .for_each(|fate| *fate = Fate::Live { verified: true });
         self.push(Action::Signal(Event::Cancel));
         Ok(())
     }
@@ -321,7 +338,11 @@ impl<'a> Walk<'a> {
         self.state = if hands_over { State::Updated } else { State::Normal };
         self.holder_lives = true;
         self.updates += 1;
-        self.push(Action::Update(Update { kernel: options.kernel.clone(), skip_kexec: options.skip_kexec, hands_over }));
+        self.push(Action::Update(Update {
+            kernel: options.kernel.clone(),
+            skip_kexec: options.skip_kexec,
+            hands_over,
+        }));
         // Before anything else: each millisecond until the first tick is blackout.
         if self.fates[0] == Fate::Handed {
             self.fates[0] = Fate::Live { verified: true };
@@ -336,9 +357,24 @@ impl<'a> Walk<'a> {
             let name = self.name(id).to_owned();
             match *self.fate(id) {
                 Fate::Handed => *self.fate(id) = Fate::Live { verified: false },
-                Fate::Preserved => return refuse(format!("`{name}` cannot be retrieved before an update"), "an `update` step must come between `preserve` and `retrieve`"),
-                Fate::Live { .. } => return refuse(format!("`{name}` is open already"), "only what an update handed over can be retrieved"),
-                Fate::Lost { .. } => return refuse(format!("`{name}` was not preserved over the last update"), "preserve it, or require that it is `absent`"),
+                Fate::Preserved => {
+                    return refuse(
+                        format!("`{name}` cannot be retrieved before an update"),
+                        "an `update` step must come between `preserve` and `retrieve`",
+                    );
+                }
+                Fate::Live { .. } => {
+                    return refuse(
+                        format!("`{name}` is open already"),
+                        "only what an update handed over can be retrieved",
+                    );
+                }
+                Fate::Lost { .. } => {
+                    return refuse(
+                        format!("`{name}` was not preserved over the last update"),
+                        "preserve it, or require that it is `absent`",
+                    );
+                }
             }
         }
         self.push(Action::Retrieve(ids));
@@ -353,7 +389,12 @@ impl<'a> Walk<'a> {
                 Fate::Live { verified } => *verified = true,
                 Fate::Preserved => {}
                 Fate::Handed => return refuse(format!("`{name}` is not open in this generation"), "retrieve it first"),
-                Fate::Lost { .. } => return refuse(format!("`{name}` was never preserved"), "preserve it before the update, or require that it is `absent`"),
+                Fate::Lost { .. } => {
+                    return refuse(
+                        format!("`{name}` was never preserved"),
+                        "preserve it before the update, or require that it is `absent`",
+                    );
+                }
             }
         }
         self.push(Action::Verify(ids));
@@ -375,10 +416,16 @@ impl<'a> Walk<'a> {
 
     fn finish(&mut self) -> Result<(), Refusal> {
         if self.state != State::Updated {
-            return refuse("there is no update to finish", "`finish` comes after an `update` that handed something over");
+            return refuse(
+                "there is no update to finish",
+                "`finish` comes after an `update` that handed something over",
+            );
         }
         self.state = State::Normal;
-        self.fates.iter_mut().filter(|fate| **fate == Fate::Handed).for_each(|fate| *fate = Fate::Lost { expected: false });
+        self.fates
+            .iter_mut()
+            .filter(|fate| **fate == Fate::Handed)
+            .for_each(|fate| *fate = Fate::Lost { expected: false });
         self.push(Action::Signal(Event::Finish));
         Ok(())
     }
@@ -404,7 +451,11 @@ impl<'a> Walk<'a> {
         }
         let whole = self.objects[id.0 as usize - 1].spec.bytes / pattern::PAGE as u64;
         if let Some(page) = pages.iter().find(|&&page| page >= whole) {
-            return Err((vec![Turn::Key(verb)], format!("`{name}` has {whole} whole pages, there is no page {page}"), None));
+            return Err((
+                vec![Turn::Key(verb)],
+                format!("`{name}` has {whole} whole pages, there is no page {page}"),
+                None,
+            ));
         }
         Ok(id)
     }
@@ -413,7 +464,10 @@ impl<'a> Walk<'a> {
     fn all_verified(&self) -> Result<(), Refusal> {
         match self.fates.iter().position(|fate| *fate == Fate::Live { verified: false }) {
             Some(id) => refuse(
-                format!("`{}` is retrieved and never verified: the run would prove nothing", self.name(ObjectId(id as u32))),
+                format!(
+                    "`{}` is retrieved and never verified: the run would prove nothing",
+                    self.name(ObjectId(id as u32))
+                ),
                 "add a `verify` step",
             ),
             None => Ok(()),
@@ -427,7 +481,10 @@ impl<'a> Walk<'a> {
         self.all_verified()?;
         match self.fates.iter().position(|fate| matches!(fate, Fate::Handed)) {
             Some(id) => refuse(
-                format!("`{}` is preserved and never looked at again: the run would prove nothing", self.name(ObjectId(id as u32))),
+                format!(
+                    "`{}` is preserved and never looked at again: the run would prove nothing",
+                    self.name(ObjectId(id as u32))
+                ),
                 "retrieve and verify it, or `finish` and require that it is `absent`",
             ),
             None => Ok(()),

@@ -31,7 +31,8 @@ fn a_hang_is_told_from_slowness_and_leaves_the_registers() {
     turn.stage.limits.silence = Duration::from_secs(4);
     let failure = turn.must_fail(Interface::Luo, FailureKind::Hung);
     assert!(failure.message.contains("no sign of life for 4 s"), "{failure:#?}");
-    let run = std::fs::read_dir(turn.folder.path()).unwrap().flatten().find(|entry| entry.path().join("qemu.sh").exists());
+    let run =
+        std::fs::read_dir(turn.folder.path()).unwrap().flatten().find(|entry| entry.path().join("qemu.sh").exists());
     let registers = std::fs::read_to_string(run.unwrap().path().join("registers.txt")).unwrap();
     assert!(registers.contains("RIP=0000000000400078"), "{registers}");
 }
@@ -48,6 +49,21 @@ fn slowness_is_told_from_a_hang() {
 fn a_guest_that_resets_has_died() {
     let failure = turn().with_init(&elf::executable(elf::RESET)).must_fail(Interface::Luo, FailureKind::GuestDied);
     assert!(failure.message.contains("guest reset"), "{failure:#?}");
+}
+
+#[test]
+fn an_agent_that_speaks_nonsense_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let rogue = folder.path().join("rogue");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests/rogue.rs");
+    let rustc = std::process::Command::new("rustc")
+        .args(["--edition", "2024", "-O", "--target", lab::host::GUEST_TARGET, source, "-o"])
+        .arg(&rogue)
+        .status();
+    assert!(rustc.unwrap().success());
+    let init = std::fs::read(&rogue).unwrap();
+    let failure = turn().with_init(&init).must_fail(Interface::Luo, FailureKind::AgentMisbehaved);
+    assert!(failure.message.contains("cannot be understood"), "{failure:#?}");
 }
 
 #[test]
