@@ -46,7 +46,8 @@ struct liveupdate_lab_fd_unpreserve {
 /*
  * FD_RESTORE: open what the previous kernel preserved under @token; @fd is
  * filled in, close-on-exec. EBUSY unless UPDATED, ENOENT (no such token, or
- * reclaimed already); a failed restore may be tried again.
+ * reclaimed already), EIO (its memory is not there); a failed restore may be
+ * tried again.
  */
 struct liveupdate_lab_fd_restore {
 	__u32 size;

@@ -166,7 +166,7 @@ mod tests {
             for &page in piece {
                 match runs.last_mut() {
                     Some(last) if page.is_some() && last.first.map(|first| first + last.pages) == page => {
-                        last.pages += 1
+                        last.pages += 1;
                     }
                     _ => runs.push(FrameRun { first: page, pages: 1 }),
                 }

@@ -7,7 +7,7 @@ use super::{
     crc::checksum, put, Phase, WireError, AT_CRC, AT_PHASE, HEADER_LEN, KIND_MEMORY, MAGIC, VERSION,
 };
 
-/// Writes a description into a buffer that the caller has sized with [`length`].
+/// Writes a description into a buffer that the caller has sized with [`length`](super::length).
 pub struct Writer<'a> {
     buf: &'a mut [u8],
     at: usize,
