@@ -1,0 +1,106 @@
+//! One live update: the state machine, the next kernel, the restart, the proof, and the workload that lives on.
+
+use std::fs;
+use std::path::Path;
+
+use protocol::message::{Event, NextKernel, Reply, Request, Resumption, Span, Tsc};
+
+use super::{Driver, HopUnderWay};
+use crate::measure::timeline::Timeline;
+use crate::report::result::{FailureKind, Fidelity};
+use crate::run::{Bootable, Stop, proof};
+use crate::scenario::plan::{HEARTBEAT, Update};
+
+impl<'a> Driver<'a> {
+    pub(super) fn signal(&mut self, event: Event) -> Result<(), Stop> {
+        let span = self.talk.ask_done(&Request::Signal { event })?;
+        match event {
+            Event::Prepare => self.timeline.prepare = Some(span),
+            Event::Freeze => self.timeline.freeze = Some(span),
+            Event::Cancel => {
+                self.timeline = Timeline::default();
+                self.tokens.clear();
+            }
+            Event::Finish => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn update(&mut self, update: &Update) -> Result<(), Stop> {
+        let next = match &update.kernel {
+            Some(name) => self
+                .stage
+                .named
+                .get(name)
+                .ok_or_else(|| Stop::Infrastructure(format!("kernel `{name}` was not built before the run")))?,
+            None => self.kernel,
+        };
+        self.load(next)?;
+        let reboot = if update.skip_kexec { Request::PretendReboot } else { Request::Reboot };
+        let Span { from, .. } = self.talk.ask_done(&reboot)?;
+        self.timeline.reboot = Some(from);
+
+        let after = self.talk.meet()?;
+        self.kernel = next;
+        let hop = self.hops.len() as u32 + 1;
+        let before = self.facts.replace(after.clone());
+        let proof = before.map(|before| proof::gather(&before, &after));
+        let proof = proof.ok_or_else(|| Stop::Infrastructure("an update before the boot".to_owned()))?;
+        let mut timeline = std::mem::take(&mut self.timeline);
+        timeline.agent_started = Some(after.started);
+        timeline.agent_ready = Some(after.ready);
+        self.hops.push(HopUnderWay { proof: proof.clone(), fidelity: Fidelity::default(), timeline });
+        proof::check(&proof, hop, &next.facts).map_err(Stop::Failed)?;
+        self.open()
+    }
+
+    pub(super) fn load(&mut self, next: &Bootable) -> Result<(), Stop> {
+        let read = |path: &Path| {
+            fs::read(path).map_err(|error| Stop::Infrastructure(format!("cannot read {}: {error}", path.display())))
+        };
+        let (kernel, initramfs) = (read(&next.image)?, read(&next.initramfs)?);
+        let request = Request::LoadKernel(NextKernel {
+            kernel_bytes: kernel.len() as u64,
+            initramfs_bytes: initramfs.len() as u64,
+            command_line: self.stage.command_line.clone(),
+        });
+        match self.talk.ask(&request)? {
+            Reply::SendBulk => {}
+            other => return Err(self.talk.unexpected(&request, &other)),
+        }
+        self.talk.send_bulk(&[&kernel, &initramfs])?;
+        match self.talk.answer()? {
+            Reply::Done { span } => self.timeline.load = Some(span),
+            other => return Err(self.talk.unexpected(&request, &other)),
+        }
+        Ok(())
+    }
+
+    pub(super) fn hop(&mut self) -> Result<&mut HopUnderWay, Stop> {
+        self.hops.last_mut().ok_or_else(|| Stop::Infrastructure("no update was made yet".to_owned()))
+    }
+
+    pub(super) fn resume(&mut self) -> Result<(), Stop> {
+        let request = Request::ResumeWorkload { claim: self.claim(HEARTBEAT) };
+        let told = match self.talk.ask(&request)? {
+            Reply::Resumed(told) => told,
+            other => return Err(self.talk.unexpected(&request, &other)),
+        };
+        let Resumption { count, last_tick, period, first_tick, retrieve } = told;
+        let timeline = &mut self.hop()?.timeline;
+        let rebooted = timeline.reboot.unwrap_or(Tsc(0));
+        timeline.last_tick = Some(last_tick);
+        timeline.tick_period = period;
+        timeline.first_tick = Some(first_tick);
+        timeline.resume_asked = Some(retrieve.from);
+        // The workload runs on while the kernel shuts down, and its memory must show it.
+        if count == 0 || last_tick >= first_tick || timeline.agent_started.is_some_and(|started| last_tick >= started) {
+            let message = format!(
+                "the workload's page says {count} ticks, the last at {}; reboot was called at {}, the first tick after it was at {}",
+                last_tick.0, rebooted.0, first_tick.0
+            );
+            return Err(self.talk.failed(FailureKind::WorkloadBroken, message));
+        }
+        Ok(())
+    }
+}
