@@ -52,6 +52,13 @@ fn an_update_brings_what_the_interface_needs() {
 }
 
 #[test]
+fn a_kernel_may_be_named_without_quotes() {
+    let document = Document::parse("test", "test.yaml", &with_steps("  - update: {kernel: 7.10}\n")).unwrap();
+    let plan = document.plan(Interface::Luo).unwrap();
+    assert_eq!(plan.kernels().collect::<Vec<_>>(), ["7.10"]);
+}
+
+#[test]
 fn mistakes_are_shown_where_they_are() {
     let create = "  - create: {name: ledger, size: 64 KiB}\n";
     for (steps, place, message, help) in [

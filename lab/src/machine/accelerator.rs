@@ -72,7 +72,7 @@ pub fn choose(wish: Wish, probe: &Probe<'_>, cancel: &Cancel) -> Result<Accelera
             let reason = "a guest under KVM booted this kernel and reported back".to_owned();
             Ok(Accelerator { kind: AcceleratorKind::Kvm, reason })
         }
-        (Err(why), Wish::Kvm) => Err(Error::Qmp(format!("KVM was asked for and does not work: {why}"))),
+        (Err(why), Wish::Kvm) => Err(Error::NoKvm(why)),
         (Err(why), _) => Ok(tcg(format!("KVM does not work here: {why}"))),
     }
 }
@@ -125,7 +125,7 @@ fn boot(probe: &Probe<'_>, cancel: &Cancel) -> Result<Result<(), String>, Error>
             }
             Some(Signal::Alarm(alarm)) => return Ok(Err(format!("the guest died: {}", alarm.line))),
             Some(Signal::Gone) => return Ok(Err(machine.obituary())),
-            Some(Signal::Cancelled) => return Err(Error::Qmp("cancelled while KVM was tried".to_owned())),
+            Some(Signal::Cancelled) => return Err(Error::Cancelled),
             Some(_) => {}
             None => return Ok(Err(format!("no guest reported back within {} s", PATIENCE.as_secs()))),
         }

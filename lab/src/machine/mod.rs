@@ -15,7 +15,7 @@ pub mod qmp;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -80,6 +80,15 @@ pub enum Error {
     /// QEMU's control channel broke.
     #[error("QMP: {0}")]
     Qmp(String),
+    /// A request cannot be put into a frame.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// KVM was demanded, and runs nothing here.
+    #[error("KVM was asked for and does not work: {0}; `--accel auto` falls back to software emulation")]
+    NoKvm(String),
+    /// The user wants to stop.
+    #[error("cancelled")]
+    Cancelled,
 }
 
 impl Error {
@@ -126,8 +135,9 @@ impl Machine {
             ours.push(mine);
             mappings.push(FdMapping { parent_fd: OwnedFd::from(qemus), child_fd });
         }
-        let [console, qmp, control, bulk]: [UnixStream; 4] =
-            ours.try_into().map_err(|_| Error::Qmp("four sockets".to_owned()))?;
+        let Ok([console, qmp, control, bulk]) = <[UnixStream; 4]>::try_from(ours) else {
+            unreachable!("a socket for each of four descriptors");
+        };
 
         let log = folder.join("qemu.log");
         let stderr = File::create(&log).map_err(Error::io("create qemu.log"))?;
@@ -157,7 +167,6 @@ impl Machine {
             Err(Error::Qmp(_)) => return Err(Error::Refused { said: said(&log) }),
             Err(other) => return Err(other),
         };
-        debug_assert!(bulk.as_raw_fd() >= 0);
         Ok(Self { console, qmp, control, bulk, signals, group, started, log, _cancel: subscription })
     }
 

@@ -53,15 +53,7 @@ impl ControlPort {
     pub fn send(&mut self, message: &Request) -> Result<(), Error> {
         self.sequence += 1;
         let frame = Frame { epoch: self.epoch, sequence: self.sequence, message };
-        let bytes = frame::encode(&frame).map_err(|error| Error::Qmp(error.to_string()))?;
+        let bytes = frame::encode(&frame)?;
         self.stream.write_all(&bytes).map_err(Error::io("write to the agent's port"))
-    }
-
-    /// Sends bytes that are no frame: what a broken host would.
-    ///
-    /// # Errors
-    /// The port is closed.
-    pub fn send_garbage(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.stream.write_all(bytes).map_err(Error::io("write to the agent's port"))
     }
 }

@@ -131,7 +131,11 @@ pub fn run(
         None => {}
         Some(Stop::Failed(failure)) => run.outcome = Outcome::Failed(failure),
         Some(Stop::Infrastructure(message)) => run.outcome = Outcome::Infrastructure { message },
-        Some(Stop::Cancelled) => return Err(Cancelled),
+        Some(Stop::Cancelled) => {
+            // Nobody will look at half a run.
+            let _ = std::fs::remove_dir_all(&run.artefacts);
+            return Err(Cancelled);
+        }
     }
     if let Err(error) = artefacts::write_result(&run) {
         run.outcome = Outcome::Infrastructure { message: error.to_string() };
