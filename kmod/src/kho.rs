@@ -7,6 +7,7 @@
 //! once.
 
 use crate::{
+    errno::is_stale,
     memfile::{Folio, FolioRef, MemFile},
     sys,
 };
@@ -150,7 +151,7 @@ impl InBlob {
         // SAFETY: Both places are writable.
         match to_result(unsafe { sys::lu_kho_find(&mut mem, &mut len) }) {
             // ESTALE: an earlier instance of this module has finished with it.
-            Err(err) if err == ENOENT || err == ESTALE => return Ok(None),
+            Err(err) if err == ENOENT || is_stale(err) => return Ok(None),
             other => other?,
         }
         let mem = NonNull::new(mem.cast()).ok_or(EINVAL)?;

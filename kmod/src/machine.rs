@@ -3,6 +3,7 @@
 //! The one machine-wide orchestrator: state, registrations, what goes out and what came in.
 
 use crate::{
+    errno,
     incoming::Incoming,
     kho,
     memfile::MemFile,
@@ -38,7 +39,7 @@ struct Machine {
     incoming: Option<Incoming>,
 }
 
-fn errno(refusal: Refusal) -> Error {
+fn refusal_errno(refusal: Refusal) -> Error {
     match refusal {
         Refusal::Busy => EBUSY,
         Refusal::Exists => EEXIST,
@@ -64,7 +65,7 @@ impl Machine {
         match decide(self.state, event) {
             Verdict::Move(next) => Ok(next),
             Verdict::Stay | Verdict::Forget => Ok(self.state),
-            Verdict::Refuse(refusal) => Err(errno(refusal)),
+            Verdict::Refuse(refusal) => Err(refusal_errno(refusal)),
         }
     }
 
@@ -241,7 +242,7 @@ pub(crate) fn state() -> State {
 /// PREPARE.
 pub(crate) fn prepare() -> Result {
     if !kho::is_enabled() {
-        return Err(EOPNOTSUPP);
+        return Err(errno::not_supported());
     }
     let mut guard = MACHINE.lock();
     let machine = &mut *guard;
@@ -270,7 +271,7 @@ pub(crate) fn freeze() -> Result {
 /// CANCEL.
 pub(crate) fn cancel() -> Result {
     if !kho::is_enabled() {
-        return Err(EOPNOTSUPP);
+        return Err(errno::not_supported());
     }
     let mut machine = MACHINE.lock();
     let next = machine.verdict(Event::Cancel)?;

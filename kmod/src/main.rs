@@ -14,6 +14,7 @@ use kernel::{
 
 mod args;
 mod device;
+mod errno;
 mod incoming;
 mod kho;
 mod machine;

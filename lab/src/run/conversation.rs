@@ -269,18 +269,17 @@ impl<'a> Conversation<'a> {
         if total {
             let message = format!(
                 "the run took longer than {} s; the last sign of life was {:.1} s ago (`--timeout` allows more)",
-                self.limits.total.as_secs(),
+                self.limits.total.as_secs_f64(),
                 self.sign_of_life.elapsed().as_secs_f64()
             );
             return self.failed(FailureKind::TimedOut, message);
         }
+        // A QEMU that is frozen itself cannot tell.
+        let mut message = format!("the guest hangs: no sign of life for {} s", self.limits.silence.as_secs_f64());
         if let Ok(registers) = self.machine.qmp.registers() {
             self.artefacts.keep("registers.txt", &registers);
+            message.push_str(" (registers.txt shows where its processors are)");
         }
-        let message = format!(
-            "the guest hangs: no sign of life for {} s (registers.txt shows where its processors are)",
-            self.limits.silence.as_secs()
-        );
         self.failed(FailureKind::Hung, message)
     }
 

@@ -17,7 +17,7 @@ use crate::machine::command::Shape;
 use crate::measure::clock::{Clock, Reading};
 use crate::measure::fidelity::Frames;
 use crate::measure::timeline::Timeline;
-use crate::report::result::{FailureKind, Fidelity, Hop, HopTime, Proof, Run, StepRecord};
+use crate::report::result::{Failure, FailureKind, Fidelity, Hop, HopTime, Proof, Run, StepRecord};
 use crate::scenario::Document;
 use crate::scenario::plan::{Action, HEARTBEAT, Plan};
 
@@ -124,7 +124,10 @@ impl<'a> Driver<'a> {
     }
 
     fn walk(&mut self, document: &Document, run: &mut Run) -> Result<(), Stop> {
-        self.boot()?;
+        self.boot().map_err(|stop| match stop {
+            Stop::Failed(failure) => Stop::Failed(Failure { step: Some("boot".to_owned()), ..failure }),
+            other => other,
+        })?;
         for step in &self.plan.steps {
             let text = self.plan.describe(&step.action);
             let generation = self.hops.len() as u32;

@@ -109,13 +109,19 @@ impl Stage {
     #[must_use]
     pub fn environment(&self, cache: &Cache) -> Environment {
         let host_kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let kernels = std::iter::once(&self.kernel).chain(self.named.values());
+        let mut kernels = vec![self.kernel.facts.clone()];
+        for named in self.named.values() {
+            // Two names may come to the same build.
+            if kernels.iter().all(|known| known.image_sha256 != named.facts.image_sha256) {
+                kernels.push(named.facts.clone());
+            }
+        }
         Environment {
             lab: env!("CARGO_PKG_VERSION").to_owned(),
             qemu: Versions::recall(cache).of(command::QEMU).unwrap_or_default(),
             accelerator: self.accelerator.clone(),
             host_kernel: host_kernel.trim().to_owned(),
-            kernels: kernels.map(|kernel| kernel.facts.clone()).collect(),
+            kernels,
         }
     }
 }

@@ -51,7 +51,9 @@ impl fmt::Display for Diagnostic {
                 writeln!(f, "{number} | {line}")?;
                 write!(f, "{margin} | {}^", " ".repeat(place.column.saturating_sub(1).min(SHOWN)))?;
             }
-            _ => write!(f, " --> {}", self.path)?,
+            // Behind the last line, where something is missing.
+            (Some(place), None) => write!(f, " --> {}:{}:{}", self.path, place.line, place.column)?,
+            (None, _) => write!(f, " --> {}", self.path)?,
         }
         if let Some(help) = &self.help {
             write!(f, "\n = help: {help}")?;
