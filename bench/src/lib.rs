@@ -1,1 +1,12 @@
-//! x
+//! The lab against upstream's own test of the same thing.
+//!
+//! [`selftest`] makes upstream's `luo_kexec_simple` bootable, [`sides`] runs either once and times it,
+//! [`figures`] boils the times down. `benches/upstream.rs` puts them together; `benches/hot_paths.rs`
+//! needs none of them.
+
+pub mod figures;
+pub mod selftest;
+pub mod sides;
+
+/// Whatever went wrong: a benchmark can only say so and stop.
+pub type Failure = Box<dyn std::error::Error>;

@@ -85,7 +85,7 @@ impl Child {
             },
             None => "it ended, its wait status is lost".to_owned(),
         };
-        refuse("carry out the request in the holder", detail)
+        refuse(protocol::message::HOLDER_DIED, detail)
     }
 
     fn wait(&mut self) -> Option<WaitStatus> {

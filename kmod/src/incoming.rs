@@ -26,7 +26,7 @@ struct Inherited {
 /// [`Incoming::finish`]; merely dropping this leaves it so until the next kexec.
 pub(crate) struct Incoming {
     // Before `blob`, into which they point.
-    objects: KVec<Inherited>,
+    objects: KVVec<Inherited>,
     blob: InBlob,
     /// The generation of the kernel that left it.
     pub(crate) generation: u64,
@@ -68,7 +68,7 @@ impl Incoming {
             }
         };
 
-        let mut objects = KVec::with_capacity(parsed.len(), GFP_KERNEL)?;
+        let mut objects = KVVec::with_capacity(parsed.len(), GFP_KERNEL)?;
         for object in parsed.objects() {
             let new = Inherited {
                 object,

@@ -34,7 +34,7 @@ struct Machine {
     generation: u64,
     last_session: u64,
     /// By ascending token: the order in which everything is done.
-    registered: KVec<Registration>,
+    registered: KVVec<Registration>,
     outgoing: Option<Outgoing>,
     incoming: Option<Incoming>,
 }
@@ -54,7 +54,7 @@ impl Machine {
             state: State::Normal,
             generation: 1,
             last_session: 0,
-            registered: KVec::new(),
+            registered: KVVec::new(),
             outgoing: None,
             incoming: None,
         }
@@ -85,7 +85,7 @@ impl Machine {
         self.state = next;
     }
 
-    /// Drops registrations; how many. (`KVec::retain` has a bounds check that can panic.)
+    /// Drops registrations; how many. (`KVVec::retain` has a bounds check that can panic.)
     fn forget(&mut self, which: impl Fn(&Registration) -> bool) -> usize {
         let (mut at, mut gone) = (0usize, 0usize);
         while let Some(known) = self.registered.get(at) {

@@ -13,7 +13,7 @@ use kernel::prelude::*;
 /// Preserved files and the published description of them. Dropping it undoes everything, the
 /// latest first.
 pub(crate) struct Outgoing {
-    files: KVec<Preserved>,
+    files: KVVec<Preserved>,
     blob: Option<OutBlob>,
     len: usize,
 }
@@ -22,7 +22,7 @@ impl Outgoing {
     /// Preserves the files, which are sorted by token. On failure nothing is left behind.
     pub(crate) fn prepare(files: &[Registration], generation: u64) -> Result<Self> {
         let mut this = Self {
-            files: KVec::with_capacity(files.len(), GFP_KERNEL)?,
+            files: KVVec::with_capacity(files.len(), GFP_KERNEL)?,
             blob: None,
             len: 0,
         };

@@ -53,7 +53,12 @@ fn an_update_brings_what_the_interface_needs() {
 
 #[test]
 fn a_kernel_may_be_named_without_quotes() {
-    let document = Document::parse("test", "test.yaml", &with_steps("  - update: {kernel: 7.10}\n")).unwrap();
+    let document = Document::parse(
+        "test",
+        "test.yaml",
+        &with_steps("  - create: {name: a, size: 1}\n  - update: {kernel: 7.10}\n  - absent: a\n"),
+    )
+    .unwrap();
     let plan = document.plan(Interface::Luo).unwrap();
     assert_eq!(plan.kernels().collect::<Vec<_>>(), ["7.10"]);
 }
@@ -104,6 +109,29 @@ fn mistakes_are_shown_where_they_are() {
             "not finished",
             "",
         ),
+        ("  - preserve: ledger\n  - update\n  - finish\n", "", "did its memory come back", "no-leak"),
+        (
+            "  - preserve: ledger\n  - update\n  - finish\n  - absent: ledger\n",
+            "7:5",
+            "no interface answers",
+            "no-leak",
+        ),
+        (
+            "  - preserve: ledger\n  - update\n  - retrieve: ledger\n  - finish\n  - no-leak\n",
+            "8:5",
+            "never verified",
+            "",
+        ),
+        (
+            "  - preserve: ledger\n  - update\n  - retrieve: ledger\n  - finish\n  - preserve: ledger\n  - cancel\n  - update\n",
+            "10:5",
+            "never verified",
+            "",
+        ),
+        ("  - preserve: ledger\n  - prepare\n  - kill-agent\n", "6:5", "interfaces differ", ""),
+        ("  - update\n", "", "nothing is looked at", ""),
+        ("  - preserve: ledger\n  - no-leak\n", "5:5", "keeps its memory", ""),
+        ("  - update: {kernel: 7.2}\n  - no-leak\n", "5:5", "two kernels cannot be compared", ""),
         ("  - kill-agent\n  - verify: ledger\n", "5:5", "session is dead", ""),
         ("  - preserve: ledger\n", "", "there is no `update`", ""),
         ("  - create: {name: ledger, size: 1}\n", "4:20", "there is an object `ledger` already", ""),

@@ -381,3 +381,6 @@ pub struct MemoryCounters {
     /// MemAvailable.
     pub available: u64,
 }
+
+/// How [`Failure::operation`] begins when the holder died over a request.
+pub const HOLDER_DIED: &str = "holder died";

@@ -33,7 +33,11 @@ pub(crate) fn run(options: &Test, cancel: &Cancel) -> Exit {
     };
 
     let mut checks = Checks { cancel, passed: 0, failed: Vec::new() };
-    checks.check("format", || Ok(cmd!(shell, "cargo fmt --all --check").run()?));
+    checks.check("format", || {
+        cmd!(shell, "cargo fmt --all --check").run()?;
+        // Built by kbuild, so cargo does not know of it.
+        Ok(cmd!(shell, "rustfmt --check kmod/src/main.rs").run()?)
+    });
     checks.check("lints", || {
         let lints = ["--", "-D", "warnings"];
         cmd!(shell, "cargo clippy --quiet --locked --workspace --all-targets {lints...}").run()?;

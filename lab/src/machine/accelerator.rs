@@ -67,7 +67,7 @@ pub fn choose(wish: Wish, probe: &Probe<'_>, cancel: &Cancel) -> Result<Accelera
     if wish == Wish::Tcg {
         return Ok(tcg("asked for".to_owned()));
     }
-    match (kvm(probe, cancel)?, wish) {
+    match (kvm(wish, probe, cancel)?, wish) {
         (Ok(()), _) => {
             let reason = "a guest under KVM booted this kernel and reported back".to_owned();
             Ok(Accelerator { kind: AcceleratorKind::Kvm, reason })
@@ -78,12 +78,15 @@ pub fn choose(wish: Wish, probe: &Probe<'_>, cancel: &Cancel) -> Result<Accelera
 }
 
 /// Whether KVM runs this kernel, or why not.
-fn kvm(probe: &Probe<'_>, cancel: &Cancel) -> Result<Result<(), String>, Error> {
+fn kvm(wish: Wish, probe: &Probe<'_>, cancel: &Cancel) -> Result<Result<(), String>, Error> {
     if let Err(error) = File::options().read(true).write(true).open("/dev/kvm") {
         return Ok(Err(format!("/dev/kvm: {error}")));
     }
     let remembered = memory_file(probe);
-    if let Ok(known) = fs::read_to_string(&remembered) {
+    // Who demands KVM may have mended it meanwhile.
+    if wish == Wish::Auto
+        && let Ok(known) = fs::read_to_string(&remembered)
+    {
         return Ok(if known.is_empty() { Ok(()) } else { Err(known) });
     }
     let found = boot(probe, cancel)?;

@@ -51,6 +51,12 @@ pub fn message(line: &str) -> &str {
     rest
 }
 
+/// A line of the kernel's own log without its level: `<4>[    0.123456] text`.
+#[must_use]
+pub fn without_level(line: &str) -> &str {
+    line.strip_prefix('<').and_then(|rest| rest.split_once('>')).map_or(line, |(_, rest)| rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,6 +29,18 @@ pub fn kernel_command_line(accelerator: AcceleratorKind) -> String {
     line
 }
 
+/// What a kernel is told besides, for the machine that it runs on.
+///
+/// A kernel that finds the local timer's rate by counting ticks waits for a fifth of a second to pass, at every
+/// boot. Emulated processors have no other way to tell it; a single one does as well without that timer.
+#[must_use]
+pub fn for_machine(line: &str, accelerator: AcceleratorKind, cpus: u32) -> String {
+    match (accelerator, cpus) {
+        (AcceleratorKind::Tcg, 1) => format!("{line} nolapic_timer"),
+        _ => line.to_owned(),
+    }
+}
+
 /// A machine to be started.
 #[derive(Clone, Debug)]
 pub struct Shape {

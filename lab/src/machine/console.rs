@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use rexpect::session::StreamSession;
 use super::{Error, Signal, alarm};
 
 /// Most bytes that a console may print in one run.
-const MAX_BYTES: u64 = 16 << 20;
+const MAX_BYTES: u64 = 4 << 20;
 /// Longest line; the rest of it is dropped.
 const MAX_LINE: usize = 4096;
 /// Lines that are kept at hand as evidence.
@@ -41,7 +41,7 @@ impl Console {
         stream: UnixStream,
         started: Instant,
         log: &Path,
-        signals: Sender<Signal>,
+        signals: SyncSender<Signal>,
     ) -> Result<Self, Error> {
         let log = BufWriter::new(File::create(log).map_err(Error::io("create console.log"))?);
         let writer = stream.try_clone().map_err(Error::io("share the console"))?;
@@ -85,7 +85,7 @@ struct Recorder {
     stream: UnixStream,
     started: Instant,
     log: BufWriter<File>,
-    signals: Sender<Signal>,
+    signals: SyncSender<Signal>,
     recent: Recent,
     line: Vec<u8>,
     bytes: u64,
@@ -105,7 +105,6 @@ impl Read for Recorder {
         self.bytes += count as u64;
         if self.bytes > MAX_BYTES {
             let _ = self.signals.send(Signal::ConsoleFlood);
-            self.end();
             return Ok(0);
         }
         for &byte in &buffer[..count] {

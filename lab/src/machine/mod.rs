@@ -14,7 +14,7 @@ pub mod port;
 pub mod qmp;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -113,8 +113,14 @@ pub struct Machine {
     group: Group,
     started: Instant,
     log: PathBuf,
-    _cancel: Subscription,
+    cancel: Cancel,
+    _subscription: Subscription,
 }
+
+/// Signals that may wait: a guest that talks faster than it is listened to has to wait itself.
+const QUEUE: usize = 1024;
+/// How long a QEMU whose console has ended may take to end too.
+const LAST_BREATH: Duration = Duration::from_secs(2);
 
 /// Descriptors that QEMU finds its sockets under.
 const CHILD_FDS: [i32; 4] = [10, 11, 12, 13];
@@ -149,9 +155,10 @@ impl Machine {
         let collision = |error| Error::Start { source: io::Error::other(error) };
         command.fd_mappings(mappings).map_err(collision)?;
 
-        let (sender, signals) = mpsc::channel();
+        let (sender, signals) = mpsc::sync_channel(QUEUE);
         let woken = sender.clone();
-        let subscription = cancel.on_cancel(move || drop(woken.send(Signal::Cancelled)));
+        // A full queue has a reader who is awake, and who looks at the flag itself.
+        let subscription = cancel.on_cancel(move || drop(woken.try_send(Signal::Cancelled)));
 
         let started = Instant::now();
         let child = command.spawn().map_err(|source| Error::Start { source })?;
@@ -167,11 +174,25 @@ impl Machine {
             Err(Error::Qmp(_)) => return Err(Error::Refused { said: said(&log) }),
             Err(other) => return Err(other),
         };
-        Ok(Self { console, qmp, control, bulk, signals, group, started, log, _cancel: subscription })
+        Ok(Self {
+            console,
+            qmp,
+            control,
+            bulk,
+            signals,
+            group,
+            started,
+            log,
+            cancel: cancel.clone(),
+            _subscription: subscription,
+        })
     }
 
     /// The next signal; `None` if none comes within `patience`.
     pub fn wait(&mut self, patience: Duration) -> Option<Signal> {
+        if self.cancel.is_cancelled() {
+            return Some(Signal::Cancelled);
+        }
         match self.signals.recv_timeout(patience) {
             Ok(signal) => Some(signal),
             Err(RecvTimeoutError::Timeout) => None,
@@ -187,6 +208,12 @@ impl Machine {
 
     /// How QEMU ended, and what it printed; call it after [`Signal::Gone`].
     pub fn obituary(&mut self) -> String {
+        let until = Instant::now() + LAST_BREATH;
+        while Instant::now() < until && matches!(self.group.0.try_wait(), Ok(None)) {
+            // The kernel tells only a parent's SIGCHLD handler, and that is the caller's to have.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.group.0.kill();
         let status = self.group.0.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
         match said(&self.log).trim() {
             "" => format!("QEMU ended ({status})"),
@@ -197,7 +224,14 @@ impl Machine {
 
 /// The end of QEMU's own output; bounded, since the guest can make QEMU talk.
 fn said(log: &Path) -> String {
-    let bytes = std::fs::read(log).unwrap_or_default();
-    let tail = bytes.len().saturating_sub(2048);
-    String::from_utf8_lossy(&bytes[tail..]).trim().to_owned()
+    const TAIL: u64 = 2048;
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).trim().to_owned()
 }

@@ -2,7 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use protocol::frame::{self, Decoder, Frame};
 use protocol::message::{Reply, Request};
@@ -18,7 +19,9 @@ pub struct ControlPort {
 }
 
 impl ControlPort {
-    pub(super) fn attach(stream: UnixStream, signals: Sender<Signal>) -> Result<Self, Error> {
+    pub(super) fn attach(stream: UnixStream, signals: SyncSender<Signal>) -> Result<Self, Error> {
+        // A guest that does not listen must not keep the host from listening.
+        stream.set_write_timeout(Some(Duration::from_secs(10))).map_err(Error::io("set a time limit"))?;
         let mut reader = stream.try_clone().map_err(Error::io("share the agent's port"))?;
         std::thread::spawn(move || {
             let mut decoder = Decoder::default();

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
 use qapi::qmp::{QapiCapabilities, QmpMessageAny, qmp_capabilities};
@@ -28,7 +28,7 @@ pub struct Qmp {
 }
 
 impl Qmp {
-    pub(super) fn attach(stream: UnixStream, log: &Path, signals: Sender<Signal>) -> Result<Self, Error> {
+    pub(super) fn attach(stream: UnixStream, log: &Path, signals: SyncSender<Signal>) -> Result<Self, Error> {
         let mut log = File::create(log).map_err(Error::io("create qmp.log"))?;
         let reader = stream.try_clone().map_err(Error::io("share the QMP socket"))?;
         let mut reader = BufReader::new(reader);
@@ -91,7 +91,7 @@ fn read(
     mut reader: BufReader<UnixStream>,
     mut log: File,
     answers: &Sender<Result<Any, String>>,
-    signals: &Sender<Signal>,
+    signals: &SyncSender<Signal>,
 ) {
     let started = Instant::now();
     let mut line = String::new();

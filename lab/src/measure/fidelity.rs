@@ -4,7 +4,7 @@
 //! number of pages follows from the size, and the digest of what was read must be the digest of what
 //! should be there.
 
-use protocol::message::{Found, FrameRun, Verification};
+use protocol::message::{Found, FrameRun, MAX_BAD_PAGES, Verification};
 use protocol::pattern;
 
 use crate::report::result::{BadPage, Failure, FailureKind, Fidelity};
@@ -49,23 +49,24 @@ fn rest(run: FrameRun, taken: u64) -> Option<FrameRun> {
     (pages > 0).then(|| FrameRun { first: run.first.map(|first| first.wrapping_add(taken)), pages })
 }
 
-/// Judges one object, and adds it to `total`.
+/// Judges an object's content, and adds it to `total`.
 ///
 /// # Errors
 /// The failure, if it is not what it must be, or if the agent claims what cannot be.
-pub fn judge(object: &Object, told: &Verification, in_place: u64, total: &mut Fidelity) -> Result<(), Failure> {
-    let fail = |kind, message| Failure { kind, message, step: None, place: None, evidence: Vec::new() };
+pub fn judge(object: &Object, told: &Verification, total: &mut Fidelity) -> Result<(), Failure> {
     let (name, spec) = (&object.name, object.spec);
     let pages = pattern::pages(spec.bytes);
     if told.bytes != spec.bytes {
         let message = format!("{name} came back with {} bytes, it had {}", told.bytes, spec.bytes);
         return Err(fail(FailureKind::WrongSize, message));
     }
-    let bad = u64::try_from(told.bad.len()).unwrap_or(u64::MAX);
-    if told.pages != pages || told.identical > pages || (told.identical == pages) != (bad == 0) {
+    if !is_consistent(object, told) {
         let message = format!(
-            "the agent says {} of {} pages of {name} are identical and names {bad} that are not; it has {pages}",
-            told.identical, told.pages
+            "the agent says {} of {} pages of {name} are identical and names {} that are not; it has {pages}, and that \
+             cannot be",
+            told.identical,
+            told.pages,
+            told.bad.len()
         );
         return Err(fail(FailureKind::AgentMisbehaved, message));
     }
@@ -73,7 +74,6 @@ pub fn judge(object: &Object, told: &Verification, in_place: u64, total: &mut Fi
     total.bytes += spec.bytes;
     total.pages += pages;
     total.identical += told.identical;
-    total.in_place += in_place.min(pages);
     if let Some(first) = told.bad.first() {
         let (kind, found) = match first.found {
             Found::OtherPage(other) => (FailureKind::PagesSwapped, format!("page {other} of {name}")),
@@ -108,6 +108,41 @@ pub fn judge(object: &Object, told: &Verification, in_place: u64, total: &mut Fi
     Ok(())
 }
 
+/// Judges where an object's pages lie, and adds that to `total`.
+///
+/// # Errors
+/// A page is not where it was: it was copied.
+pub fn judge_place(object: &Object, in_place: u64, total: &mut Fidelity) -> Result<(), Failure> {
+    let pages = pattern::pages(object.spec.bytes);
+    total.in_place += in_place.min(pages);
+    if in_place >= pages {
+        return Ok(());
+    }
+    let message = format!("{} of {pages} pages of {} lie elsewhere than before", pages - in_place, object.name);
+    Err(fail(FailureKind::PageMoved, message))
+}
+
+/// Whether what the agent tells can be, as far as the host can compute it by itself.
+fn is_consistent(object: &Object, told: &Verification) -> bool {
+    let pages = pattern::pages(object.spec.bytes);
+    let Some(not_identical) = pages.checked_sub(told.identical) else { return false };
+    let named = u64::try_from(told.bad.len()).unwrap_or(u64::MAX);
+    let rising = told.bad.windows(2).all(|two| two[0].index < two[1].index);
+    let mut page = [0; pattern::WORDS];
+    told.pages == pages
+        && named == not_identical.min(MAX_BAD_PAGES as u64)
+        && rising
+        && told.bad.iter().all(|bad| {
+            pattern::fill_cut(&mut page, object.spec.seed, bad.index, object.spec.bytes);
+            let word = page.get(bad.offset as usize / 8).copied().map(u64::from_le);
+            bad.index < pages && bad.expected != bad.actual && word == Some(bad.expected)
+        })
+}
+
+fn fail(kind: FailureKind, message: String) -> Failure {
+    Failure { kind, message, step: None, place: None, evidence: Vec::new() }
+}
+
 fn hex(word: u64) -> String {
     word.to_le_bytes().map(|byte| format!("{byte:02x}")).join(" ")
 }
@@ -135,14 +170,15 @@ mod tests {
     }
 
     fn kind_of(told: &Verification) -> Option<FailureKind> {
-        judge(&object(), told, 3, &mut Fidelity::default()).err().map(|failure| failure.kind)
+        judge(&object(), told, &mut Fidelity::default()).err().map(|failure| failure.kind)
     }
 
     #[test]
     fn an_honest_report_passes_and_every_lie_is_seen() {
         assert_eq!(kind_of(&honest()), None);
         let bad = |found| {
-            let page = protocol::message::BadPage { index: 1, found, offset: 8, expected: 1, actual: 2 };
+            // The second word of a page is its index.
+            let page = protocol::message::BadPage { index: 1, found, offset: 9, expected: 1, actual: 2 };
             Verification { identical: 2, bad: vec![page], ..honest() }
         };
         assert_eq!(kind_of(&bad(Found::Damaged)), Some(FailureKind::PageCorrupted));
@@ -154,9 +190,30 @@ mod tests {
             Verification { identical: 9, ..honest() },
             Verification { digest: 0, ..honest() },
             Verification { identical: 3, ..bad(Found::Damaged) },
+            Verification { identical: 1, ..bad(Found::Damaged) },
+            Verification {
+                bad: vec![protocol::message::BadPage { expected: 7, ..bad(Found::Zeros).bad[0] }],
+                ..bad(Found::Zeros)
+            },
+            Verification {
+                bad: vec![protocol::message::BadPage { index: 3, ..bad(Found::Zeros).bad[0] }],
+                ..bad(Found::Zeros)
+            },
+            Verification {
+                bad: vec![protocol::message::BadPage { offset: 4096, ..bad(Found::Zeros).bad[0] }],
+                ..bad(Found::Zeros)
+            },
         ] {
             assert_eq!(kind_of(&lie), Some(FailureKind::AgentMisbehaved), "{lie:?}");
         }
+    }
+
+    #[test]
+    fn a_copied_page_is_seen() {
+        let mut total = Fidelity::default();
+        assert_eq!(judge_place(&object(), 3, &mut total), Ok(()));
+        assert_eq!(judge_place(&object(), 2, &mut total).unwrap_err().kind, FailureKind::PageMoved);
+        assert_eq!(total.in_place, 5);
     }
 
     fn runs_of(pages: &[Option<u64>], cut: usize) -> Frames {

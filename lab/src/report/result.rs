@@ -59,6 +59,8 @@ pub struct KernelFacts {
     pub requested: String,
     /// `uname -r`.
     pub release: String,
+    /// `/proc/version` in the guest: names this very build.
+    pub version: String,
     /// Where its source came from.
     pub origin: String,
     /// SHA-256 of its source.
@@ -91,6 +93,8 @@ pub struct Run {
     pub outcome: Outcome,
     /// The failure that the scenario had to end in, if it is a proof of the lab's sight.
     pub must_fail: Option<FailureKind>,
+    /// Whether it ended so, and because of what the scenario did wrong and nothing else.
+    pub as_demanded: bool,
     /// The live updates, in order.
     pub hops: Vec<Hop>,
     /// The steps that were begun, in order.
@@ -109,7 +113,7 @@ impl Run {
     pub fn is_green(&self) -> bool {
         match (&self.outcome, self.must_fail) {
             (Outcome::Passed, None) => true,
-            (Outcome::Failed(failure), Some(demanded)) => failure.kind == demanded,
+            (Outcome::Failed(failure), Some(demanded)) => failure.kind == demanded && self.as_demanded,
             _ => false,
         }
     }
@@ -153,6 +157,8 @@ pub enum FailureKind {
     PageCorrupted,
     /// A page holds another page's content.
     PagesSwapped,
+    /// A page is identical, at another physical address: it was copied.
+    PageMoved,
     /// An object came back with another size.
     WrongSize,
     /// An object did not come back.
@@ -201,6 +207,10 @@ pub struct Proof {
     pub from_release: String,
     /// Release of the kernel after.
     pub to_release: String,
+    /// `/proc/version` after: names the build.
+    pub to_version: String,
+    /// Whether the kernel after was given this update's own command line, and no other's.
+    pub command_line_matches: bool,
     /// Boot id before.
     pub from_boot_id: String,
     /// Boot id after.
@@ -252,8 +262,11 @@ pub struct BadPage {
 pub struct HopTime {
     /// Last tick under the old kernel → first tick under the new.
     pub blackout_ns: Option<u64>,
-    /// How much longer than the truth the blackout may read: the mean time between two ticks before it.
+    /// How much longer than the truth the blackout may read: the mean time between two ticks before it, and what
+    /// the clock's rate may be off.
     pub blackout_error_ns: Option<u64>,
+    /// PREPARE → reboot(2): the workload runs, slower.
+    pub brownout_ns: Option<u64>,
     /// reboot(2) → the last of the preserved memory retrieved.
     pub update_ns: Option<u64>,
     /// The parts, in order.

@@ -73,7 +73,7 @@ impl Terminal {
         eprintln!("{:>12} {kind}: {}", style("Accelerator").for_stderr().cyan().bold(), environment.accelerator.reason);
     }
 
-    /// Prints how a run ended.
+    /// Prints how a run ended. What guests said may hold anything: control characters stay out of the terminal.
     pub fn conclude(&self, run: &Run) {
         self.clear();
         let seconds = format!("[{:>7.3}s]", run.wall_ms as f64 / 1e3);
@@ -81,23 +81,23 @@ impl Terminal {
         println!("{label:>12} {seconds} {} {}", style(interface(run)).magenta(), style(&run.scenario).bold());
         match &run.outcome {
             Outcome::Failed(failure) if run.is_green() => {
-                println!("{:>23} red, as it must be: {}", "", failure.message);
+                println!("{:>23} red, as it must be: {}", "", plain(&failure.message));
             }
             Outcome::Passed if run.must_fail.is_some() => {
                 println!("{:>23} it passed, and had to fail: the lab does not see what it must", "");
             }
             Outcome::Failed(failure) => {
-                println!("{:>23} {}: {}", "", words(failure.kind), failure.message);
+                println!("{:>23} {}: {}", "", words(failure.kind), plain(&failure.message));
                 if let (Some(step), Some(place)) = (&failure.step, &failure.place) {
                     println!("{:>23} at {place}: {step}", "");
                 } else if let Some(step) = &failure.step {
                     println!("{:>23} in the step: {step}", "");
                 }
                 for line in &failure.evidence {
-                    println!("{:>23} {} {line}", "", style("|").dim());
+                    println!("{:>23} {} {}", "", style("|").dim(), plain(line));
                 }
             }
-            Outcome::Infrastructure { message } => println!("{:>23} {message}", ""),
+            Outcome::Infrastructure { message } => println!("{:>23} {}", "", plain(message)),
             Outcome::Passed => {}
         }
         if !run.is_green() && !run.artefacts.is_empty() {
@@ -170,6 +170,11 @@ fn red_label(run: &Run) -> &'static str {
         Outcome::Infrastructure { .. } => "INFRA",
         _ => "FAIL",
     }
+}
+
+/// Text that does nothing to a terminal, and does not fill it.
+fn plain(text: &str) -> String {
+    text.chars().take(2000).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A kind of failure, as people say it.

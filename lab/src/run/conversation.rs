@@ -19,6 +19,8 @@ use crate::report::result::{Failure, FailureKind};
 const EVIDENCE: usize = 12;
 /// Damaged frames that a run may see: a kexec cuts one, seldom two.
 const MAX_DAMAGED: u32 = 32;
+/// Bytes of a kernel image between two looks at the clock.
+const BULK_PIECE: usize = 256 << 10;
 /// How long to listen after an alarm for the lines that explain it.
 const AFTERMATH: Duration = Duration::from_millis(500);
 
@@ -34,6 +36,8 @@ pub(super) struct Conversation<'a> {
     damaged: u32,
     sign_of_life: Instant,
     shutdown_reason: Option<String>,
+    /// The agent was told to restart: its last word may be lost, and the next one's first takes its place.
+    restarting: bool,
 }
 
 impl<'a> Conversation<'a> {
@@ -54,6 +58,7 @@ impl<'a> Conversation<'a> {
             damaged: 0,
             sign_of_life: Instant::now(),
             shutdown_reason: None,
+            restarting: false,
         })
     }
 
@@ -82,6 +87,7 @@ impl<'a> Conversation<'a> {
 
     pub(super) fn say(&mut self, request: &Request) -> Result<(), Stop> {
         self.note("→", request);
+        self.restarting = matches!(request, Request::Reboot | Request::PretendReboot);
         if let Err(error) = self.machine.control.send(request) {
             // The guest's end says more than the pipe's.
             self.drain()?;
@@ -95,21 +101,19 @@ impl<'a> Conversation<'a> {
         loop {
             match self.next_reply(false)? {
                 Reply::Progress { done, total } => self.observer.progress(done, total),
-                Reply::Failed(failure) => {
-                    let errno = failure
-                        .errno
-                        .map_or(String::new(), |errno| format!(": {}", std::io::Error::from_raw_os_error(errno)));
-                    let message = format!("{}{errno} {}", failure.operation, failure.detail);
-                    let kind = if failure.operation.starts_with("holder") {
-                        FailureKind::HolderDied
-                    } else {
-                        FailureKind::Refused
-                    };
-                    return Err(self.failed(kind, message.trim_end().to_owned()));
-                }
+                Reply::Failed(failure) => return Err(self.refused(&failure)),
                 reply => return Ok(reply),
             }
         }
+    }
+
+    fn refused(&mut self, failure: &protocol::message::Failure) -> Stop {
+        let errno =
+            failure.errno.map_or(String::new(), |errno| format!(": {}", std::io::Error::from_raw_os_error(errno)));
+        let message = format!("{}{errno} {}", failure.operation, failure.detail);
+        let died = failure.operation.starts_with(protocol::message::HOLDER_DIED);
+        let kind = if died { FailureKind::HolderDied } else { FailureKind::Refused };
+        self.failed(kind, message.trim_end().to_owned())
     }
 
     /// Asks for something that is simply done.
@@ -122,14 +126,15 @@ impl<'a> Conversation<'a> {
 
     /// Sends a kernel and its initramfs through the bulk port.
     pub(super) fn send_bulk(&mut self, parts: &[&[u8]]) -> Result<(), Stop> {
-        let silence = self.limits.silence;
-        let _ = self.machine.bulk.set_write_timeout(Some(silence));
-        for part in parts {
-            if let Err(error) = self.machine.bulk.write_all(part) {
+        let _ = self.machine.bulk.set_write_timeout(Some(self.limits.silence));
+        for piece in parts.iter().flat_map(|part| part.chunks(BULK_PIECE)) {
+            if self.machine.age() >= self.limits.total {
+                return Err(self.out_of_patience(true));
+            }
+            if let Err(error) = self.machine.bulk.write_all(piece) {
                 self.drain()?;
-                return Err(
-                    self.failed(FailureKind::Hung, format!("the guest takes no more of the kernel image: {error}"))
-                );
+                let message = format!("the guest takes no more of the kernel image: {error}");
+                return Err(self.failed(FailureKind::Hung, message));
             }
         }
         Ok(())
@@ -167,8 +172,10 @@ impl<'a> Conversation<'a> {
             let quiet_until = self.sign_of_life + self.limits.silence;
             let left_in_all = self.limits.total.saturating_sub(self.machine.age());
             let patience = quiet_until.saturating_duration_since(Instant::now()).min(left_in_all);
-            let Some(signal) = self.machine.wait(patience) else {
-                return Err(self.out_of_patience(left_in_all.is_zero() || patience == left_in_all));
+            // A guest that never stops talking gets no more time than a silent one.
+            let signal = if patience.is_zero() { None } else { self.machine.wait(patience) };
+            let Some(signal) = signal else {
+                return Err(self.out_of_patience(patience == left_in_all));
             };
             let frame = match signal {
                 Signal::Agent(Ok(frame)) => frame,
@@ -183,7 +190,7 @@ impl<'a> Conversation<'a> {
             };
             if frame.message == Reply::Ready {
                 // Repeated until the greeting arrives; of no interest afterwards.
-                if awaiting_ready && frame.epoch == 0 {
+                if (awaiting_ready || self.restarting) && frame.epoch == 0 {
                     self.note("←", &frame.message);
                     return Ok(frame.message);
                 }
@@ -191,13 +198,21 @@ impl<'a> Conversation<'a> {
             }
             if frame.epoch != self.machine.control.epoch() || self.heard.is_some_and(|heard| frame.sequence <= heard) {
                 self.note("✗ stale", &frame.message);
+                self.strike("frames of another time")?;
                 continue;
             }
             self.heard = Some(frame.sequence);
             self.sign_of_life = Instant::now();
-            self.note("←", &frame.message);
-            if !awaiting_ready {
-                return Ok(frame.message);
+            if !matches!(frame.message, Reply::Progress { .. }) {
+                self.note("←", &frame.message);
+            }
+            match frame.message {
+                reply if !awaiting_ready => return Ok(reply),
+                // The old agent speaks once more: the kernel would not restart.
+                Reply::Failed(failure) => return Err(self.refused(&failure)),
+                // Of the restart itself, delivered late.
+                Reply::Done { .. } => {}
+                other => return Err(self.misbehaved(&format!("said {} where it had to restart", brief(&other)))),
             }
         }
     }
@@ -209,7 +224,7 @@ impl<'a> Conversation<'a> {
             Signal::ConsoleLine => self.sign_of_life = Instant::now(),
             Signal::Alarm(alarm) => return Err(self.alarmed(&alarm)),
             Signal::ConsoleFlood => {
-                let message = "the console printed more than 16 MiB".to_owned();
+                let message = "the console printed more than 4 MiB".to_owned();
                 return Err(self.failed(FailureKind::KernelComplaint, message));
             }
             Signal::Qemu(qapi::qmp::Event::SHUTDOWN { data, .. }) => {
@@ -221,6 +236,10 @@ impl<'a> Conversation<'a> {
             Signal::Qemu(qapi::qmp::Event::WATCHDOG { .. }) => {
                 return Err(self.failed(FailureKind::Hung, "the guest's watchdog fired".to_owned()));
             }
+            Signal::Qemu(qapi::qmp::Event::STOP { .. }) => {
+                let message = "QEMU stopped the guest: it could not run an instruction".to_owned();
+                return Err(self.failed(FailureKind::GuestDied, message));
+            }
             Signal::Qemu(_) => {}
             Signal::Gone => return Err(self.gone()),
             Signal::Cancelled => return Err(Stop::Cancelled),
@@ -231,7 +250,8 @@ impl<'a> Conversation<'a> {
     /// Takes in what has already happened: a dead guest explains a broken pipe.
     fn drain(&mut self) -> Result<(), Stop> {
         let until = Instant::now() + AFTERMATH;
-        while let Some(signal) = self.machine.wait(until.saturating_duration_since(Instant::now())) {
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            let Some(signal) = self.machine.wait(left) else { break };
             self.befall(signal)?;
         }
         Ok(())
@@ -239,13 +259,12 @@ impl<'a> Conversation<'a> {
 
     fn alarmed(&mut self, alarm: &Alarm) -> Stop {
         // The lines behind it say why; the machine may end before they are through.
-        let mut until = Instant::now() + AFTERMATH;
-        while let Some(signal) = self.machine.wait(until.saturating_duration_since(Instant::now())) {
-            match signal {
-                Signal::Gone => break,
-                Signal::Cancelled => return Stop::Cancelled,
-                Signal::ConsoleFlood => until = Instant::now(),
-                _ => {}
+        let until = Instant::now() + AFTERMATH;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            match self.machine.wait(left) {
+                None | Some(Signal::Gone | Signal::ConsoleFlood) => break,
+                Some(Signal::Cancelled) => return Stop::Cancelled,
+                Some(_) => {}
             }
         }
         let tail = self.machine.console.tail(400);
@@ -285,10 +304,17 @@ impl<'a> Conversation<'a> {
 
     fn damaged_frame(&mut self, error: &FrameError) -> Result<(), Stop> {
         self.note("✗", error);
+        if matches!(error, FrameError::Version(_)) {
+            return Err(self.misbehaved(&format!("cannot be understood: {error}")));
+        }
+        self.strike(&error.to_string())
+    }
+
+    /// Counts what no agent in its right mind sends; a kexec explains one or two.
+    fn strike(&mut self, what: &str) -> Result<(), Stop> {
         self.damaged += 1;
-        if matches!(error, FrameError::Version(_)) || self.damaged > MAX_DAMAGED {
-            let message = format!("cannot be understood: {error} ({} damaged frames)", self.damaged);
-            return Err(self.misbehaved(&message));
+        if self.damaged > MAX_DAMAGED {
+            return Err(self.misbehaved(&format!("cannot be understood: {what}, {} times", self.damaged)));
         }
         Ok(())
     }

@@ -10,10 +10,11 @@ use protocol::message::{BootFacts, Fault, MemoryCounters, ObjectId, Reply, Reque
 
 use super::artefacts::Artefacts;
 use super::conversation::Conversation;
-use super::{Bootable, Observer, Stage, Stop};
+use super::{Bootable, Observer, Stage, Stop, proof};
 use crate::host::Cancel;
 use crate::machine::Machine;
-use crate::machine::command::Shape;
+use crate::machine::alarm;
+use crate::machine::command::{self, Shape};
 use crate::measure::clock::{Clock, Reading};
 use crate::measure::fidelity::Frames;
 use crate::measure::timeline::Timeline;
@@ -37,22 +38,23 @@ pub(super) fn drive(
         memory: plan.memory,
         kernel: stage.kernel.image.clone(),
         initramfs: stage.kernel.initramfs.clone(),
-        command_line: stage.command_line.clone(),
+        command_line: command::for_machine(&stage.command_line, stage.accelerator.kind, plan.cpus),
     };
     observer.step("boot", 0);
     let machine = Machine::start(&shape, artefacts.folder(), cancel)?;
     let talk = Conversation::new(machine, stage.limits, artefacts, observer)?;
-    let mut driver = Driver::new(stage, plan, talk);
-    let ended = driver.walk(document, run);
+    let mut driver = Driver::new(stage, plan, talk, shape.command_line);
+    let mut ended = driver.walk(document, run);
     // Whatever happened, what was measured until then is kept.
     if answers_still(&ended) {
-        driver.late = driver.talk.read_clock().unwrap_or_default();
-        if let Ok(Reply::KernelLog { text }) = driver.talk.ask(&Request::KernelLog) {
-            artefacts.keep("kernel.log", &text);
-        }
+        let last = driver.last_words(artefacts);
+        ended = ended.and(last);
     }
     let clock = Clock::between(&driver.early, &driver.late);
     run.clock = clock.map(|clock| clock.facts());
+    if ended.is_ok() && clock.is_none() {
+        ended = Err(Stop::Infrastructure("the guest's time stamp counter gives no clock".to_owned()));
+    }
     run.hops = driver
         .hops
         .drain(..)
@@ -68,13 +70,20 @@ pub(super) fn drive(
 /// Whether a guest that ended like this can still be talked to.
 fn answers_still(ended: &Result<(), Stop>) -> bool {
     use FailureKind::{
-        Leak, NotFound, PageCorrupted, PagesSwapped, Refused, UnexpectedlyFound, UpdateNotProven, WrongSize,
+        Leak, NotFound, PageCorrupted, PageMoved, PagesSwapped, Refused, UnexpectedlyFound, UpdateNotProven, WrongSize,
     };
     match ended {
         Ok(()) => true,
         Err(Stop::Failed(failure)) => matches!(
             failure.kind,
-            Leak | NotFound | PageCorrupted | PagesSwapped | Refused | UnexpectedlyFound | UpdateNotProven | WrongSize
+            Leak | NotFound
+                | PageMoved
+                | PageCorrupted
+                | PagesSwapped
+                | Refused
+                | UnexpectedlyFound
+                | UpdateNotProven
+                | WrongSize
         ),
         Err(_) => false,
     }
@@ -93,10 +102,16 @@ struct Driver<'a> {
     talk: Conversation<'a>,
     /// Which kernel runs.
     kernel: &'a Bootable,
+    /// What every kernel is told; each update adds a word of its own.
+    command_line: String,
     facts: Option<BootFacts>,
     tokens: BTreeMap<ObjectId, Token>,
-    /// Where objects lay when they were preserved.
+    /// Where objects lay when they were preserved for the next update.
     frames: BTreeMap<ObjectId, Frames>,
+    /// Where those lay that the last update handed over, until they are compared.
+    crossed: BTreeMap<ObjectId, Frames>,
+    /// Ticks that the workload had counted at the last update.
+    ticks: u64,
     hops: Vec<HopUnderWay>,
     /// Of the update that is being prepared.
     timeline: Timeline,
@@ -106,15 +121,18 @@ struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    fn new(stage: &'a Stage, plan: &'a Plan, talk: Conversation<'a>) -> Self {
+    fn new(stage: &'a Stage, plan: &'a Plan, talk: Conversation<'a>, command_line: String) -> Self {
         Self {
             stage,
             plan,
             talk,
             kernel: &stage.kernel,
+            command_line,
             facts: None,
             tokens: BTreeMap::new(),
             frames: BTreeMap::new(),
+            crossed: BTreeMap::new(),
+            ticks: 0,
             hops: Vec::new(),
             timeline: Timeline::default(),
             early: Vec::new(),
@@ -148,16 +166,13 @@ impl<'a> Driver<'a> {
     /// The cold boot.
     fn boot(&mut self) -> Result<(), Stop> {
         let facts = self.talk.meet()?;
-        if facts.release != self.kernel.facts.release {
+        if !proof::is_build(&facts, &self.kernel.facts) || facts.handover.is_some() {
             return Err(Stop::Infrastructure(format!(
-                "kernel {} was booted, {} runs",
-                self.kernel.facts.release, facts.release
+                "not the kernel that was booted cold runs, but {}",
+                facts.version.trim()
             )));
         }
-        if facts.cpus != self.plan.cpus {
-            let message = format!("the guest has {} processors, it was given {}", facts.cpus, self.plan.cpus);
-            return Err(Stop::Infrastructure(message));
-        }
+        self.check_processors(&facts)?;
         self.facts = Some(facts);
         self.early = self.talk.read_clock()?;
         self.open()?;
@@ -165,6 +180,29 @@ impl<'a> Driver<'a> {
             self.memory = Some(self.read_memory()?);
         }
         Ok(())
+    }
+
+    fn check_processors(&self, facts: &BootFacts) -> Result<(), Stop> {
+        if facts.cpus == self.plan.cpus {
+            return Ok(());
+        }
+        let message = format!("the guest has {} processors, it was given {}", facts.cpus, self.plan.cpus);
+        Err(Stop::Infrastructure(message))
+    }
+
+    /// What is asked of a guest whose run is over: the time, and its log. A complaint that came late counts.
+    fn last_words(&mut self, artefacts: &Artefacts) -> Result<(), Stop> {
+        self.late = self.talk.read_clock()?;
+        let text = match self.talk.ask(&Request::KernelLog)? {
+            Reply::KernelLog { text } => text,
+            other => return Err(self.talk.unexpected(&Request::KernelLog, &other)),
+        };
+        artefacts.keep("kernel.log", &text);
+        // The serial console is slower than the agent's port; the log itself holds every line.
+        match text.lines().find_map(|line| alarm::scan(alarm::without_level(line))) {
+            Some(alarm) => Err(self.talk.failed(alarm.kind, alarm.line)),
+            None => Ok(()),
+        }
     }
 
     fn open(&mut self) -> Result<(), Stop> {

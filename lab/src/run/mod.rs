@@ -6,6 +6,7 @@
 
 pub mod artefacts;
 mod conversation;
+mod demand;
 mod driver;
 mod proof;
 pub mod stage;
@@ -112,6 +113,7 @@ pub fn run(
         interface: plan.interface,
         outcome: Outcome::Passed,
         must_fail: plan.must_fail,
+        as_demanded: false,
         hops: Vec::new(),
         steps: Vec::new(),
         clock: None,
@@ -129,7 +131,10 @@ pub fn run(
     };
     match stop {
         None => {}
-        Some(Stop::Failed(failure)) => run.outcome = Outcome::Failed(failure),
+        Some(Stop::Failed(failure)) => {
+            run.as_demanded = demand::is_as_demanded(plan, &failure, &run.hops);
+            run.outcome = Outcome::Failed(failure);
+        }
         Some(Stop::Infrastructure(message)) => run.outcome = Outcome::Infrastructure { message },
         Some(Stop::Cancelled) => {
             // Nobody will look at half a run.

@@ -8,11 +8,18 @@ use protocol::message::BootFacts;
 
 use crate::report::result::{Failure, FailureKind, KernelFacts, Proof};
 
-/// Puts side by side what the two generations say.
-pub(super) fn gather(before: &BootFacts, after: &BootFacts) -> Proof {
+/// Whether the running kernel is this very build, by its banner.
+pub(super) fn is_build(facts: &BootFacts, kernel: &KernelFacts) -> bool {
+    facts.release == kernel.release && facts.version.split_whitespace().eq(kernel.version.split_whitespace())
+}
+
+/// Puts side by side what the two generations say. `command_line` is the one that this update alone was given.
+pub(super) fn gather(before: &BootFacts, after: &BootFacts, command_line: &str) -> Proof {
     Proof {
         from_release: before.release.clone(),
         to_release: after.release.clone(),
+        to_version: after.version.clone(),
+        command_line_matches: after.command_line.trim() == command_line,
         from_boot_id: before.boot_id.clone(),
         to_boot_id: after.boot_id.clone(),
         said_previous_release: after.handover.as_ref().map(|handover| handover.previous_release.clone()),
@@ -28,6 +35,11 @@ pub(super) fn check(proof: &Proof, hop: u32, loaded: &KernelFacts) -> Result<(),
     }
     if proof.to_release != loaded.release {
         missing.push(format!("{} runs, {} was loaded", proof.to_release, loaded.release));
+    } else if !proof.to_version.split_whitespace().eq(loaded.version.split_whitespace()) {
+        missing.push(format!("another build runs: {}", proof.to_version.trim()));
+    }
+    if !proof.command_line_matches {
+        missing.push("the kernel has not the command line that it was loaded with".to_owned());
     }
     match (&proof.said_previous_release, proof.kexec_count) {
         (Some(said), _) if *said != proof.from_release => {
@@ -59,6 +71,8 @@ mod tests {
         Proof {
             from_release: "7.3.4".to_owned(),
             to_release: "7.2.13".to_owned(),
+            to_version: "Linux version 7.2.13 (lab@b)\n".to_owned(),
+            command_line_matches: true,
             from_boot_id: "a".to_owned(),
             to_boot_id: "b".to_owned(),
             said_previous_release: Some("7.3.4".to_owned()),
@@ -70,6 +84,7 @@ mod tests {
         KernelFacts {
             requested: "7.2".to_owned(),
             release: "7.2.13".to_owned(),
+            version: "Linux version 7.2.13 (lab@b)".to_owned(),
             origin: String::new(),
             source_sha256: String::new(),
             image_sha256: String::new(),
@@ -84,7 +99,9 @@ mod tests {
     #[test]
     fn the_whole_proof_passes_and_each_part_is_needed() {
         assert_eq!(check(&proof(), 2, &loaded()), Ok(()));
-        let spoilt: [fn(&mut Proof); 6] = [
+        let spoilt: [fn(&mut Proof); 8] = [
+            |proof| proof.to_version = "Linux version 7.2.13 (lab@a)".to_owned(),
+            |proof| proof.command_line_matches = false,
             |proof| proof.to_boot_id = "a".to_owned(),
             |proof| proof.to_release = "7.3.4".to_owned(),
             |proof| proof.said_previous_release = Some("7.2.13".to_owned()),

@@ -92,6 +92,7 @@ fn bootable(
     let facts = KernelFacts {
         requested: kernel.source.requested,
         release: kernel.release,
+        version: kernel.version_string,
         origin: kernel.source.origin,
         source_sha256: kernel.source.sha256,
         image_sha256: kernel.image_sha256,

@@ -47,7 +47,7 @@ pub struct Machine {
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { cpus: NonZeroU32::MIN.saturating_add(1), memory: Size(1 << 30) }
+        Self { cpus: NonZeroU32::MIN, memory: Size(1 << 30) }
     }
 }
 

@@ -23,17 +23,19 @@ pub(super) struct Invalid {
     pub(super) help: Option<String>,
 }
 
-/// Where an object is in its life.
+/// Where an object is in its life. `verified`: compared since it was last retrieved, or never handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// Open in this generation, and known to hold what it must, or not yet compared since the update.
+    /// Open in this generation.
     Live { verified: bool },
     /// Open, and registered to be preserved.
-    Preserved,
+    Preserved { verified: bool },
     /// Handed over, not retrieved.
     Handed,
+    /// Handed over and never retrieved: that its memory came back has yet to be shown.
+    GivenUp,
     /// Not to be had any more.
-    Lost { expected: bool },
+    Lost,
 }
 
 /// The machine's state, as RFC v2 names it.
@@ -91,6 +93,10 @@ struct Walk<'a> {
     state: State,
     holder_lives: bool,
     updates: usize,
+    /// Whether something was looked at since the last update.
+    looked: bool,
+    /// Whether another kernel than the first was updated into: its memory cannot be compared.
+    other_kernel: bool,
     steps: Vec<Step>,
     origin: Option<usize>,
 }
@@ -101,10 +107,12 @@ impl<'a> Walk<'a> {
             scenario,
             groups: BTreeMap::new(),
             objects: Vec::new(),
-            fates: vec![Fate::Lost { expected: true }],
+            fates: vec![Fate::Lost],
             state: State::Normal,
             holder_lives: true,
             updates: 0,
+            looked: false,
+            other_kernel: false,
             steps: Vec::new(),
             origin: None,
         }
@@ -154,8 +162,8 @@ impl<'a> Walk<'a> {
         &mut self.fates[id.0 as usize]
     }
 
-    fn any(&self, wanted: Fate) -> bool {
-        self.fates.contains(&wanted)
+    fn anything_preserved(&self) -> bool {
+        self.fates.iter().any(|fate| matches!(fate, Fate::Preserved { .. }))
     }
 
     fn step(&mut self, action: &'a raw::Action) -> Result<(), Refusal> {
@@ -173,17 +181,7 @@ impl<'a> Walk<'a> {
             raw::Action::Verify(names) => self.verify(names),
             raw::Action::Absent(names) => self.absent(names),
             raw::Action::Finish => self.finish(),
-            raw::Action::NoLeak(tolerance) => {
-                if self.any(Fate::Preserved) {
-                    return refuse(
-                        "what is preserved keeps its memory",
-                        "`no-leak` comes before `preserve`, or after `cancel`",
-                    );
-                }
-                self.close_all();
-                self.push(Action::NoLeak { within: tolerance.within });
-                Ok(())
-            }
+            raw::Action::NoLeak(tolerance) => self.no_leak(tolerance.within),
             raw::Action::Corrupt(wrong) => {
                 let object = self.live_page(&wrong.object, &[wrong.page], "corrupt")?;
                 self.push(Action::Inject(Fault::Corrupt { object, page: wrong.page }));
@@ -201,25 +199,33 @@ impl<'a> Walk<'a> {
                 self.push(Action::Inject(Fault::Swap { object, pages: wrong.pages }));
                 Ok(())
             }
-            raw::Action::KillAgent => {
-                self.holder_lives = false;
-                self.state = State::Normal;
-                self.close_all();
-                self.push(Action::Inject(Fault::KillHolder));
-                Ok(())
-            }
+            raw::Action::KillAgent => self.kill_agent(),
         }
+    }
+
+    fn name_at(&self, index: usize) -> &str {
+        self.name(ObjectId(u32::try_from(index).unwrap_or(u32::MAX)))
     }
 
     /// Nothing that was retrieved may pass uncompared.
     fn all_verified(&self) -> Result<(), Refusal> {
-        match self.fates.iter().position(|fate| *fate == Fate::Live { verified: false }) {
+        let unverified =
+            |fate: &Fate| matches!(fate, Fate::Live { verified: false } | Fate::Preserved { verified: false });
+        match self.fates.iter().position(unverified) {
             Some(id) => refuse(
-                format!(
-                    "`{}` is retrieved and never verified: the run would prove nothing",
-                    self.name(ObjectId(id as u32))
-                ),
+                format!("`{}` is retrieved and never verified: the run would prove nothing", self.name_at(id)),
                 "add a `verify` step",
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing that was given up may pass uncounted.
+    fn all_accounted_for(&self) -> Result<(), Refusal> {
+        match self.fates.iter().position(|fate| *fate == Fate::GivenUp) {
+            Some(id) => refuse(
+                format!("`{}` was handed over and never retrieved: did its memory come back?", self.name_at(id)),
+                "add a `no-leak` step",
             ),
             None => Ok(()),
         }
@@ -230,15 +236,19 @@ impl<'a> Walk<'a> {
             return refuse("there is no `update`: the run would prove nothing", None);
         }
         self.all_verified()?;
-        match self.fates.iter().position(|fate| matches!(fate, Fate::Handed)) {
-            Some(id) => refuse(
-                format!(
-                    "`{}` is preserved and never looked at again: the run would prove nothing",
-                    self.name(ObjectId(id as u32))
-                ),
-                "retrieve and verify it, or `finish` and require that it is `absent`",
-            ),
-            None => Ok(()),
+        self.all_accounted_for()?;
+        if let Some(id) = self.fates.iter().position(|fate| matches!(fate, Fate::Handed)) {
+            return refuse(
+                format!("`{}` is preserved and never looked at again: the run would prove nothing", self.name_at(id)),
+                "retrieve and verify it, or `finish` and require `no-leak`",
+            );
         }
+        if !self.looked {
+            return refuse(
+                "nothing is looked at after the last update: the run would prove nothing",
+                "add a `verify`, an `absent` or a `no-leak` step",
+            );
+        }
+        Ok(())
     }
 }

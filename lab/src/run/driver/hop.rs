@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use protocol::message::{Event, NextKernel, Reply, Request, Resumption, Span, Tsc};
+use protocol::message::{Event, NextKernel, Reply, Request, Resumption, Tsc};
 
 use super::{Driver, HopUnderWay};
 use crate::measure::timeline::Timeline;
@@ -18,8 +18,8 @@ impl<'a> Driver<'a> {
             Event::Prepare => self.timeline.prepare = Some(span),
             Event::Freeze => self.timeline.freeze = Some(span),
             Event::Cancel => {
+                // The tokens stay: what was cancelled must not answer to its own.
                 self.timeline = Timeline::default();
-                self.tokens.clear();
             }
             Event::Finish => {}
         }
@@ -35,26 +35,32 @@ impl<'a> Driver<'a> {
                 .ok_or_else(|| Stop::Infrastructure(format!("kernel `{name}` was not built before the run")))?,
             None => self.kernel,
         };
-        self.load(next)?;
+        let command_line = format!("{} lab.update={:016x}", self.command_line, nonce());
+        self.load(next, &command_line)?;
         let reboot = if update.skip_kexec { Request::PretendReboot } else { Request::Reboot };
-        let Span { from, .. } = self.talk.ask_done(&reboot)?;
-        self.timeline.reboot = Some(from);
+        self.timeline.reboot = match self.talk.ask(&reboot)? {
+            Reply::Done { span } => Some(span.from),
+            Reply::Ready => None,
+            other => return Err(self.talk.unexpected(&reboot, &other)),
+        };
 
         let after = self.talk.meet()?;
         self.kernel = next;
         let hop = self.hops.len() as u32 + 1;
         let before = self.facts.replace(after.clone());
-        let proof = before.map(|before| proof::gather(&before, &after));
+        let proof = before.map(|before| proof::gather(&before, &after, &command_line));
         let proof = proof.ok_or_else(|| Stop::Infrastructure("an update before the boot".to_owned()))?;
         let mut timeline = std::mem::take(&mut self.timeline);
         timeline.agent_started = Some(after.started);
         timeline.agent_ready = Some(after.ready);
         self.hops.push(HopUnderWay { proof: proof.clone(), fidelity: Fidelity::default(), timeline });
+        self.crossed = std::mem::take(&mut self.frames);
         proof::check(&proof, hop, &next.facts).map_err(Stop::Failed)?;
+        self.check_processors(&after)?;
         self.open()
     }
 
-    pub(super) fn load(&mut self, next: &Bootable) -> Result<(), Stop> {
+    pub(super) fn load(&mut self, next: &Bootable, command_line: &str) -> Result<(), Stop> {
         let read = |path: &Path| {
             fs::read(path).map_err(|error| Stop::Infrastructure(format!("cannot read {}: {error}", path.display())))
         };
@@ -62,7 +68,7 @@ impl<'a> Driver<'a> {
         let request = Request::LoadKernel(NextKernel {
             kernel_bytes: kernel.len() as u64,
             initramfs_bytes: initramfs.len() as u64,
-            command_line: self.stage.command_line.clone(),
+            command_line: command_line.to_owned(),
         });
         match self.talk.ask(&request)? {
             Reply::SendBulk => {}
@@ -87,20 +93,30 @@ impl<'a> Driver<'a> {
             other => return Err(self.talk.unexpected(&request, &other)),
         };
         let Resumption { count, last_tick, period, first_tick, retrieve } = told;
+        let known = self.ticks;
         let timeline = &mut self.hop()?.timeline;
         let rebooted = timeline.reboot.unwrap_or(Tsc(0));
         timeline.last_tick = Some(last_tick);
         timeline.tick_period = period;
         timeline.first_tick = Some(first_tick);
         timeline.resume_asked = Some(retrieve.from);
-        // The workload runs on while the kernel shuts down, and its memory must show it.
-        if count == 0 || last_tick >= first_tick || timeline.agent_started.is_some_and(|started| last_tick >= started) {
+        // The workload ran on while the next kernel was loaded, and its memory must show it.
+        let loaded = timeline.load.map_or(Tsc(0), |load| load.to);
+        let stale = last_tick < loaded || timeline.agent_started.is_some_and(|started| last_tick >= started);
+        if count <= known || last_tick >= first_tick || stale {
             let message = format!(
                 "the workload's page says {count} ticks, the last at {}; reboot was called at {}, the first tick after it was at {}",
                 last_tick.0, rebooted.0, first_tick.0
             );
             return Err(self.talk.failed(FailureKind::WorkloadBroken, message));
         }
+        self.ticks = count;
         Ok(())
     }
+}
+
+/// A number that no earlier update had.
+fn nonce() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(std::time::Instant::now())
 }

@@ -10,6 +10,7 @@ use crate::measure::fidelity::{self, Frames};
 use crate::measure::timeline::widen;
 use crate::report::result::{Failure, FailureKind, Fidelity};
 use crate::run::Stop;
+use crate::scenario::plan::HEARTBEAT;
 use crate::scenario::size::Size;
 
 impl Driver<'_> {
@@ -27,7 +28,7 @@ impl Driver<'_> {
             other => return Err(self.talk.unexpected(&request, &other)),
         }
         // Only now do the pages stay where they are.
-        for &id in ids {
+        for &id in ids.iter().filter(|&&id| id != HEARTBEAT) {
             let frames = self.locate(id)?;
             self.frames.insert(id, frames);
         }
@@ -115,19 +116,17 @@ impl Driver<'_> {
             Reply::Verified(told) => told,
             other => return Err(self.talk.unexpected(&request, &other)),
         };
-        let mut in_place = 0;
-        if !self.hops.is_empty()
-            && let Some(before) = self.frames.remove(&id)
-        {
-            in_place = self.locate(id)?.in_common(&before);
-        }
-        let judged = match self.hops.last_mut() {
-            Some(hop) => {
+        // What the last update handed over counts for it, once; anything else only has to be right.
+        let judged = match self.crossed.remove(&id) {
+            Some(before) => {
+                let in_place = self.locate(id)?.in_common(&before);
+                let hop = self.hop()?;
                 widen(&mut hop.timeline.verify, told.span);
-                fidelity::judge(object, &told, in_place, &mut hop.fidelity)
+                let content = fidelity::judge(object, &told, &mut hop.fidelity);
+                // Counted even if the content is wrong: the two say different things of what went wrong.
+                content.and(fidelity::judge_place(object, in_place, &mut hop.fidelity))
             }
-            // Before the first update there is nothing to be faithful to, and still all has to be right.
-            None => fidelity::judge(object, &told, 0, &mut Fidelity::default()),
+            None => fidelity::judge(object, &told, &mut Fidelity::default()),
         };
         judged.map_err(Stop::Failed)
     }

@@ -53,23 +53,23 @@ impl<'a> Walk<'a> {
         }
         for &id in &ids {
             match *self.fate(id) {
-                Fate::Live { .. } => *self.fate(id) = Fate::Preserved,
-                Fate::Preserved => return refuse(format!("`{}` is preserved already", self.name(id)), None),
+                Fate::Live { verified } => *self.fate(id) = Fate::Preserved { verified },
+                Fate::Preserved { .. } => return refuse(format!("`{}` is preserved already", self.name(id)), None),
                 Fate::Handed => {
                     return refuse(format!("`{}` is not open in this generation", self.name(id)), "retrieve it first");
                 }
-                Fate::Lost { .. } => {
+                Fate::GivenUp | Fate::Lost => {
                     return refuse(format!("`{}` did not live through the last update", self.name(id)), None);
                 }
             }
         }
         if self.scenario.workload {
-            if self.updates == 0 && self.fates[0] == (Fate::Lost { expected: true }) {
+            if self.fates[0] == Fate::Lost {
                 self.imply(Action::StartWorkload);
                 self.fates[0] = Fate::Live { verified: true };
             }
-            if matches!(self.fates[0], Fate::Live { .. }) {
-                self.fates[0] = Fate::Preserved;
+            if let Fate::Live { verified } = self.fates[0] {
+                self.fates[0] = Fate::Preserved { verified };
                 ids.push(HEARTBEAT);
             }
         }
@@ -83,7 +83,7 @@ impl<'a> Walk<'a> {
             let name = self.name(id).to_owned();
             match *self.fate(id) {
                 Fate::Handed => *self.fate(id) = Fate::Live { verified: false },
-                Fate::Preserved => {
+                Fate::Preserved { .. } => {
                     return refuse(
                         format!("`{name}` cannot be retrieved before an update"),
                         "an `update` step must come between `preserve` and `retrieve`",
@@ -95,7 +95,7 @@ impl<'a> Walk<'a> {
                         "only what an update handed over can be retrieved",
                     );
                 }
-                Fate::Lost { .. } => {
+                Fate::GivenUp | Fate::Lost => {
                     return refuse(
                         format!("`{name}` was not preserved over the last update"),
                         "preserve it, or require that it is `absent`",
@@ -113,9 +113,9 @@ impl<'a> Walk<'a> {
             let name = self.name(id).to_owned();
             match self.fate(id) {
                 Fate::Live { verified } => *verified = true,
-                Fate::Preserved => {}
+                Fate::Preserved { verified } => *verified = true,
                 Fate::Handed => return refuse(format!("`{name}` is not open in this generation"), "retrieve it first"),
-                Fate::Lost { .. } => {
+                Fate::GivenUp | Fate::Lost => {
                     return refuse(
                         format!("`{name}` was never preserved"),
                         "preserve it before the update, or require that it is `absent`",
@@ -123,6 +123,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        self.looked = true;
         self.push(Action::Verify(ids));
         Ok(())
     }
@@ -131,11 +132,18 @@ impl<'a> Walk<'a> {
         let ids = self.all_ids(names)?;
         for &id in &ids {
             let name = self.name(id).to_owned();
-            match &mut self.fates[id.0 as usize] {
-                Fate::Lost { expected } if self.updates > 0 => *expected = true,
+            match self.fates[id.0 as usize] {
+                Fate::Lost if self.updates > 0 => {}
+                Fate::GivenUp => {
+                    return refuse(
+                        format!("`{name}` is finished with, and no interface answers for it any more"),
+                        "that its memory came back is shown by `no-leak`",
+                    );
+                }
                 _ => return refuse(format!("`{name}` is not lost here"), "`absent` is for what no update handed over"),
             }
         }
+        self.looked = true;
         self.push(Action::ExpectAbsent(ids));
         Ok(())
     }
@@ -146,7 +154,7 @@ impl<'a> Walk<'a> {
         if ids.len() != 1 {
             return refuse(format!("`{name}` is {} objects, a fault needs one", ids.len()), None);
         }
-        if !matches!(self.fates[id.0 as usize], Fate::Live { .. } | Fate::Preserved) {
+        if !matches!(self.fates[id.0 as usize], Fate::Live { .. } | Fate::Preserved { .. }) {
             return refuse(format!("`{name}` is not open here"), None);
         }
         let whole = self.objects[id.0 as usize - 1].spec.bytes / pattern::PAGE as u64;

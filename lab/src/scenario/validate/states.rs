@@ -1,15 +1,16 @@
 //! Steps that move the machine from state to state, and what that does to every object.
 
-use protocol::message::Event;
+use protocol::message::{Event, Fault};
 
 use super::{Fate, Refusal, State, Walk, refuse};
 use crate::scenario::plan::{Action, Update};
 use crate::scenario::raw;
+use crate::scenario::size::Size;
 
 impl Walk<'_> {
     pub(super) fn prepare(&mut self) -> Result<(), Refusal> {
         match self.state {
-            State::Normal if self.any(Fate::Preserved) => {}
+            State::Normal if self.anything_preserved() => {}
             State::Normal => return refuse("there is nothing to prepare", "a `preserve` step must come before"),
             State::Updated => return refuse("the last update is not finished", "`finish` before the next `prepare`"),
             State::Prepared | State::Frozen => return refuse("it is prepared already", None),
@@ -29,24 +30,26 @@ impl Walk<'_> {
     }
 
     pub(super) fn cancel(&mut self) -> Result<(), Refusal> {
-        if !self.any(Fate::Preserved) || self.state == State::Updated {
+        if !self.anything_preserved() || self.state == State::Updated {
             return refuse("there is nothing to cancel", "a `preserve` step must come before");
         }
         if self.state == State::Normal {
             self.imply(Action::Signal(Event::Prepare));
         }
         self.state = State::Normal;
-        self.fates
-            .iter_mut()
-            .filter(|fate| **fate == Fate::Preserved)
-            .for_each(|fate| *fate = Fate::Live { verified: true });
+        for fate in &mut self.fates {
+            if let Fate::Preserved { verified } = *fate {
+                *fate = Fate::Live { verified };
+            }
+        }
         self.push(Action::Signal(Event::Cancel));
         Ok(())
     }
 
     pub(super) fn update(&mut self, options: &raw::UpdateOptions) -> Result<(), Refusal> {
         self.all_verified()?;
-        let hands_over = self.any(Fate::Preserved);
+        self.all_accounted_for()?;
+        let hands_over = self.anything_preserved();
         match self.state {
             State::Updated if hands_over => {
                 return refuse("the last update is not finished", "`finish` before what is preserved can go on");
@@ -60,14 +63,16 @@ impl Walk<'_> {
         }
         for fate in &mut self.fates {
             *fate = match *fate {
-                Fate::Preserved => Fate::Handed,
-                Fate::Live { .. } | Fate::Handed => Fate::Lost { expected: false },
-                lost @ Fate::Lost { .. } => lost,
+                Fate::Preserved { .. } => Fate::Handed,
+                Fate::Handed | Fate::GivenUp => Fate::GivenUp,
+                Fate::Live { .. } | Fate::Lost => Fate::Lost,
             };
         }
         self.state = if hands_over { State::Updated } else { State::Normal };
         self.holder_lives = true;
         self.updates += 1;
+        self.looked = false;
+        self.other_kernel |= options.kernel.is_some();
         self.push(Action::Update(Update {
             kernel: options.kernel.clone(),
             skip_kexec: options.skip_kexec,
@@ -89,21 +94,47 @@ impl Walk<'_> {
             );
         }
         self.state = State::Normal;
-        self.fates
-            .iter_mut()
-            .filter(|fate| **fate == Fate::Handed)
-            .for_each(|fate| *fate = Fate::Lost { expected: false });
+        self.fates.iter_mut().filter(|fate| **fate == Fate::Handed).for_each(|fate| *fate = Fate::GivenUp);
         self.push(Action::Signal(Event::Finish));
         Ok(())
     }
 
-    pub(super) fn close_all(&mut self) {
-        self.fates.iter_mut().for_each(|fate| {
-            *fate = match *fate {
-                Fate::Live { .. } | Fate::Preserved => Fate::Lost { expected: false },
-                other => other,
+    pub(super) fn no_leak(&mut self, within: Size) -> Result<(), Refusal> {
+        if self.anything_preserved() {
+            return refuse(
+                "what is preserved keeps its memory",
+                "`no-leak` comes before `preserve`, or after `cancel`",
+            );
+        }
+        if self.other_kernel {
+            return refuse("the free memory of two kernels cannot be compared", None);
+        }
+        self.all_verified()?;
+        if self.state == State::Updated {
+            return refuse("what was handed over keeps its memory until it is finished with", "`finish` comes before");
+        }
+        self.fates.fill(Fate::Lost);
+        self.looked = true;
+        self.push(Action::NoLeak { within });
+        Ok(())
+    }
+
+    pub(super) fn kill_agent(&mut self) -> Result<(), Refusal> {
+        if matches!(self.state, State::Prepared | State::Frozen) {
+            return refuse(
+                "between `prepare` and `update` the interfaces differ in what becomes of a killed agent's objects",
+                "kill it before `prepare`",
+            );
+        }
+        self.all_verified()?;
+        self.holder_lives = false;
+        self.state = State::Normal;
+        for fate in &mut self.fates {
+            if matches!(fate, Fate::Live { .. } | Fate::Preserved { .. }) {
+                *fate = Fate::Lost;
             }
-        });
-        self.fates[0] = Fate::Lost { expected: true };
+        }
+        self.push(Action::Inject(Fault::KillHolder));
+        Ok(())
     }
 }
