@@ -272,8 +272,8 @@ impl Observer for LiveRun<'_> {
             bar.set_message(format!("{} · generation {generation} · {text}", self.title));
         }
         if self.terminal.verbose {
-            let line =
-                format!("{:>12} generation {generation}: {text}", Style::new().for_stderr().dim().apply_to("step"));
+            let step = Style::new().for_stderr().dim().apply_to("step");
+            let line = format!("{step:>12} {}, generation {generation}: {text}", self.title);
             match &self.bar {
                 Some(bar) => bar.println(line),
                 None => eprintln!("{line}"),

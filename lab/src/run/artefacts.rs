@@ -82,9 +82,12 @@ pub(super) fn write_result(run: &Run) -> Result<(), Error> {
     }
     let path = Path::new(&run.artefacts).join("result.json");
     let write = || -> io::Result<()> {
-        let mut file = BufWriter::new(File::create(&path)?);
-        serde_json::to_writer_pretty(&mut file, run)?;
-        file.flush()
+        let mut file = tempfile::NamedTempFile::new_in(&run.artefacts)?;
+        let mut writer = BufWriter::new(&mut file);
+        serde_json::to_writer_pretty(&mut writer, run)?;
+        writer.flush()?;
+        drop(writer);
+        file.persist(&path).map(drop).map_err(|error| error.error)
     };
     write().map_err(|source| Error { path: path.clone(), source })
 }

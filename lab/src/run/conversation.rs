@@ -275,6 +275,20 @@ impl<'a> Conversation<'a> {
 
     fn gone(&mut self) -> Stop {
         let obituary = self.machine.obituary();
+        // The console's end and QEMU's last event come by two ways; which comes first says nothing.
+        let until = Instant::now() + AFTERMATH;
+        while let (None, Some(left)) = (&self.shutdown_reason, until.checked_duration_since(Instant::now())) {
+            match self.machine.wait(left) {
+                Some(Signal::Cancelled) => return Stop::Cancelled,
+                Some(signal @ Signal::Qemu(qapi::qmp::Event::SHUTDOWN { .. })) => {
+                    if let Err(stop) = self.befall(signal) {
+                        return stop;
+                    }
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
         match &self.shutdown_reason {
             Some(reason) => {
                 let message = format!("the guest ended by itself ({reason})");

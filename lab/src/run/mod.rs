@@ -142,7 +142,8 @@ pub fn run(
             return Err(Cancelled);
         }
     }
-    if let Err(error) = artefacts::write_result(&run) {
+    // A verdict stands, whether or not it could be written down.
+    if let (Err(error), Outcome::Passed) = (artefacts::write_result(&run), &run.outcome) {
         run.outcome = Outcome::Infrastructure { message: error.to_string() };
     }
     Ok(run)

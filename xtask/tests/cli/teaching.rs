@@ -1,0 +1,78 @@
+//! What the command line says of itself.
+
+use lab::scenario::library::Library;
+
+use crate::common::{say, workspace};
+
+#[test]
+fn help_names_every_command_and_exit_code() {
+    let ended = say(&["--help"]).exits(0);
+    ended.says(&["scenario", "doctor", "test", "schema", "Exit codes", "69", "130", "cargo xtask <COMMAND>"]);
+    for command in ["scenario", "doctor", "test", "schema"] {
+        let ended = say(&[command, "--help"]).exits(0);
+        assert!(ended.err.is_empty(), "{ended}");
+        ended.says(&[&format!("Usage: cargo xtask {command}")]);
+    }
+}
+
+#[test]
+fn the_help_of_scenario_teaches_by_example() {
+    let ended = say(&["scenario", "--help"]).exits(0);
+    // An example is worth having if it runs: each of them names options that exist.
+    let examples: Vec<&str> = ended.out.lines().filter(|line| line.starts_with("  cargo xtask scenario")).collect();
+    assert!(examples.len() >= 6, "{ended}");
+    for example in examples {
+        for option in example.split_whitespace().filter(|word| word.starts_with("--")) {
+            let known =
+                ended.out.lines().filter(|line| line.trim_start().starts_with('-')).any(|line| line.contains(option));
+            assert!(known, "{example}\n{ended}");
+        }
+    }
+    let wanted = [
+        "--kernel",
+        "--interface",
+        "--accel",
+        "--timeout",
+        "--silence",
+        "--keep",
+        "--runs",
+        "--json",
+        "[default: 7.3]",
+    ];
+    ended.says(&wanted);
+}
+
+#[test]
+fn the_list_has_every_scenario_and_what_it_proves() {
+    let ended = say(&["scenario", "--list"]).exits(0);
+    let all = Library::new(workspace().join("scenarios")).all().expect("the shipped scenarios are sound");
+    assert_eq!(ended.out.lines().count(), all.len(), "{ended}");
+    for (line, document) in ended.out.lines().zip(&all) {
+        assert!(line.starts_with(&document.name) && line.ends_with(&document.scenario.about), "{line}\n{ended}");
+    }
+    let filtered = say(&["scenario", "--list", "--filter", "hops"]).exits(0);
+    assert_eq!(filtered.out.lines().count(), 1, "{filtered}");
+    filtered.says(&["two-hops"]);
+}
+
+#[test]
+fn the_schema_is_one_and_refuses_what_is_no_result() {
+    let ended = say(&["schema"]).exits(0);
+    let schema: serde_json::Value = serde_json::from_str(&ended.out).expect("JSON");
+    jsonschema::meta::validate(&schema).expect("a JSON Schema");
+    let validator = jsonschema::validator_for(&schema).expect("a schema that validates");
+    for wrong in ["{}", "[]", r#"{"schema_version": 1, "environment": {}, "runs": []}"#] {
+        let wrong = serde_json::from_str(wrong).expect("JSON");
+        assert!(!validator.is_valid(&wrong), "the schema takes {wrong}");
+    }
+}
+
+#[test]
+fn the_version_of_results_is_in_the_schema_and_documented() {
+    let schema: serde_json::Value = serde_json::from_str(&say(&["schema"]).exits(0).out).expect("JSON");
+    let properties = schema["properties"].as_object().expect("an object's properties");
+    for name in ["schema_version", "environment", "runs"] {
+        assert!(properties.contains_key(name), "{properties:?}");
+        assert!(properties[name]["description"].is_string(), "{name} is not described");
+    }
+}
