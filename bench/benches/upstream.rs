@@ -13,7 +13,7 @@ use lab::cache::Cache;
 use lab::host::{Cancel, Consent, ensure};
 use lab::kernel::{KernelSource, Provider};
 use lab::machine::accelerator::Wish;
-use lab::report::result::Run;
+use lab::result::Run;
 use lab::report::terminal::Terminal;
 use lab::run::stage::{self, Setup};
 use lab::run::{Limits, Stage};

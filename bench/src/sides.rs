@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lab::host::Cancel;
 use lab::host::process::Watched;
 use lab::machine::command::QEMU;
-use lab::report::result::{AcceleratorKind, Run};
+use lab::result::{AcceleratorKind, Run};
 use lab::run::{Observer, Stage};
 use lab::scenario::Document;
 use lab::scenario::plan::Plan;

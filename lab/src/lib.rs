@@ -10,7 +10,7 @@
 //! - [`scenario`]: from YAML to a plan that can be run.
 //! - [`run`]: one plan on one machine, to its verdict.
 //! - [`measure`]: fidelity and time.
-//! - [`report`]: the result, for people and machines.
+//! - [`result`]: the one model of what was found out; [`report`]: shows it to people and machines.
 
 pub mod cache;
 pub mod host;
@@ -19,5 +19,6 @@ pub mod kernel;
 pub mod machine;
 pub mod measure;
 pub mod report;
+pub mod result;
 pub mod run;
 pub mod scenario;

@@ -5,7 +5,7 @@ use std::fs;
 
 use lab::cache::Cache;
 use lab::host::{Cancel, Consent, ensure};
-use lab::report::result::{Outcome, Report, Run, SCHEMA_VERSION};
+use lab::result::{Outcome, Report, Run, SCHEMA_VERSION};
 use lab::report::terminal::{LiveRun, Terminal, table};
 use lab::report::write_json;
 use lab::run::stage::{self, Setup};

@@ -14,7 +14,7 @@ use protocol::message::Reply;
 use super::command::{Shape, kernel_command_line};
 use super::{Error, Machine, Signal};
 use crate::host::Cancel;
-use crate::report::result::{Accelerator, AcceleratorKind};
+use crate::result::{Accelerator, AcceleratorKind};
 use crate::scenario::size::Size;
 
 /// What the user asked for.

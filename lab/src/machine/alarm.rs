@@ -1,6 +1,6 @@
 //! Which lines of a kernel's console mean that something is wrong.
 
-use crate::report::result::FailureKind;
+use crate::result::FailureKind;
 
 /// A line that ends the run.
 #[derive(Clone, Debug, PartialEq, Eq)]

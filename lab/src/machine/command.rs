@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::host_tsc;
-use crate::report::result::AcceleratorKind;
+use crate::result::AcceleratorKind;
 use crate::scenario::size::Size;
 
 /// The program.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::message::{Span, Tsc};
 
-use crate::report::result::ClockFacts;
+use crate::result::ClockFacts;
 
 /// One reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 use protocol::message::{Found, FrameRun, MAX_BAD_PAGES, Verification};
 use protocol::pattern;
 
-use crate::report::result::{BadPage, Failure, FailureKind, Fidelity};
+use crate::result::{BadPage, Failure, FailureKind, Fidelity};
 use crate::scenario::plan::Object;
 
 /// Physical pages of an object, as runs in page order.

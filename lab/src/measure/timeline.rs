@@ -3,7 +3,7 @@
 use protocol::message::{Span, Tsc};
 
 use super::clock::Clock;
-use crate::report::result::{HopTime, Phase, PhaseName};
+use crate::result::{HopTime, Phase, PhaseName};
 
 /// What the guest noted around one update. Each is there if it was reached.
 #[derive(Clone, Debug, Default)]

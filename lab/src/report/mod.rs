@@ -1,16 +1,15 @@
 //! What a run found out, for people and for machines.
 //!
-//! [`result`] is the one model; [`terminal`] shows it, JSON is its serde form, and its JSON Schema comes
+//! [`crate::result`] is the one model; [`terminal`] shows it, JSON is its serde form, and its JSON Schema comes
 //! from the same types.
 
-pub mod result;
 pub mod terminal;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-use result::Report;
+use crate::result::Report;
 
 /// Writes a report as JSON, whole or not at all.
 ///

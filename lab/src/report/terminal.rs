@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use console::{Style, Term, style};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::result::{AcceleratorKind, Environment, FailureKind, Outcome, Run};
+use crate::result::{AcceleratorKind, Environment, FailureKind, Outcome, Run};
 use crate::host::Progress;
 use crate::run::Observer;
 
@@ -132,10 +132,10 @@ pub fn table(runs: &[Run]) -> String {
 
 fn row(run: &Run) -> [String; 8] {
     let sum =
-        |figure: fn(&super::result::Fidelity) -> u64| run.hops.iter().map(|hop| figure(&hop.fidelity)).sum::<u64>();
+        |figure: fn(&crate::result::Fidelity) -> u64| run.hops.iter().map(|hop| figure(&hop.fidelity)).sum::<u64>();
     let pages = sum(|fidelity| fidelity.pages);
     let of_pages = |count: u64| if pages == 0 { "–".to_owned() } else { format!("{count}/{pages}") };
-    let longest = |time: fn(&super::result::HopTime) -> Option<u64>| {
+    let longest = |time: fn(&crate::result::HopTime) -> Option<u64>| {
         run.hops.iter().filter_map(|hop| time(&hop.time)).max().map_or("–".to_owned(), milliseconds)
     };
     let verdict = match (&run.outcome, run.is_green()) {

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::report::result::Run;
+use crate::result::Run;
 use crate::scenario::plan::Plan;
 
 /// Why a run's folder could not be made or written.

@@ -13,7 +13,7 @@ use super::{Limits, Observer, Stop};
 use crate::machine::alarm::Alarm;
 use crate::machine::{Machine, Signal};
 use crate::measure::clock::Reading;
-use crate::report::result::{Failure, FailureKind};
+use crate::result::{Failure, FailureKind};
 
 /// Console lines that a failure repeats.
 const EVIDENCE: usize = 12;

@@ -2,7 +2,7 @@
 
 use protocol::message::Fault;
 
-use crate::report::result::{Failure, FailureKind, Hop};
+use crate::result::{Failure, FailureKind, Hop};
 use crate::scenario::plan::{Action, Plan};
 
 /// A `must-fail` scenario is no proof of the lab's sight if the page that was found bad is not the one that was made so.

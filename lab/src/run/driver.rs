@@ -18,7 +18,7 @@ use crate::machine::command::{self, Shape};
 use crate::measure::clock::{Clock, Reading};
 use crate::measure::fidelity::Frames;
 use crate::measure::timeline::Timeline;
-use crate::report::result::{Failure, FailureKind, Fidelity, Hop, HopTime, Proof, Run, StepRecord};
+use crate::result::{Failure, FailureKind, Fidelity, Hop, HopTime, Proof, Run, StepRecord};
 use crate::scenario::Document;
 use crate::scenario::plan::{Action, HEARTBEAT, Plan};
 

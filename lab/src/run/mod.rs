@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::Cancel;
 use crate::machine;
-use crate::report::result::{Accelerator, Failure, KernelFacts, Outcome, Run};
+use crate::result::{Accelerator, Failure, KernelFacts, Outcome, Run};
 use crate::scenario::Document;
 use crate::scenario::plan::Plan;
 use artefacts::Artefacts;

@@ -6,7 +6,7 @@
 
 use protocol::message::BootFacts;
 
-use crate::report::result::{Failure, FailureKind, KernelFacts, Proof};
+use crate::result::{Failure, FailureKind, KernelFacts, Proof};
 
 /// Whether the running kernel is this very build, by its banner.
 pub(super) fn is_build(facts: &BootFacts, kernel: &KernelFacts) -> bool {

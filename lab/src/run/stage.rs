@@ -10,7 +10,7 @@ use crate::image::{self, Artefact};
 use crate::kernel::{self, KernelSource, Provider, module};
 use crate::machine::accelerator::{self, Probe, Wish};
 use crate::machine::{self, command};
-use crate::report::result::{Environment, KernelFacts};
+use crate::result::{Environment, KernelFacts};
 
 /// Where the module's sources are, from the workspace's root.
 const MODULE_SOURCES: &str = "kmod";

@@ -3,7 +3,7 @@
 use protocol::message::{Event, Fault, Interface, ObjectId, ObjectSpec};
 
 use super::size::Size;
-use crate::report::result::FailureKind;
+use crate::result::FailureKind;
 
 /// The number of the heartbeat object, whatever the scenario calls its own.
 pub const HEARTBEAT: ObjectId = ObjectId(0);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::diagnostic::{Diagnostic, Place, suggest};
 use super::size::Size;
-use crate::report::result::FailureKind;
+use crate::result::FailureKind;
 
 /// A scenario file.
 #[derive(Clone, Debug, Deserialize)]

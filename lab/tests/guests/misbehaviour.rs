@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lab::report::result::{FailureKind, Outcome};
+use lab::result::{FailureKind, Outcome};
 use protocol::message::Interface;
 
 use crate::elf;

@@ -9,7 +9,7 @@ use lab::cache::Cache;
 use lab::host::{Cancel, Silent};
 use lab::image::{Artefact, pack};
 use lab::machine::accelerator::Wish;
-use lab::report::result::{Failure, FailureKind, Outcome, Run};
+use lab::result::{Failure, FailureKind, Outcome, Run};
 use lab::run::stage::{self, Setup};
 use lab::run::{Limits, Observer, Stage};
 use lab::scenario::Document;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lab::report::result::{Outcome, Run};
+use lab::result::{Outcome, Run};
 use rustix::process::{Signal, kill_process};
 
 use crate::support::{Bench, PATIENCE, PROMPT, bench};

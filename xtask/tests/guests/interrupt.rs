@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::report::result::Report;
+use lab::result::Report;
 use rustix::process::Signal;
 
 use crate::support::{PATIENCE, PROMPT, bench, text};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use lab::report::result::{FailureKind, Outcome, Run};
+use lab::result::{FailureKind, Outcome, Run};
 
 use crate::common::{say, workspace};
 use crate::support::{bench, text};

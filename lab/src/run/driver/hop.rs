@@ -7,7 +7,7 @@ use protocol::message::{Event, NextKernel, Reply, Request, Resumption, Tsc};
 
 use super::{Driver, HopUnderWay};
 use crate::measure::timeline::Timeline;
-use crate::report::result::{FailureKind, Fidelity};
+use crate::result::{FailureKind, Fidelity};
 use crate::run::{Bootable, Stop, proof};
 use crate::scenario::plan::{HEARTBEAT, Update};
 

@@ -8,7 +8,7 @@ use protocol::pattern;
 use super::Driver;
 use crate::measure::fidelity::{self, Frames};
 use crate::measure::timeline::widen;
-use crate::report::result::{Failure, FailureKind, Fidelity};
+use crate::result::{Failure, FailureKind, Fidelity};
 use crate::run::Stop;
 use crate::scenario::plan::HEARTBEAT;
 use crate::scenario::size::Size;
