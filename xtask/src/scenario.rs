@@ -5,9 +5,9 @@ use std::fs;
 
 use lab::cache::Cache;
 use lab::host::{Cancel, Consent, ensure};
-use lab::result::{Outcome, Report, Run, SCHEMA_VERSION};
 use lab::report::terminal::{LiveRun, Terminal, table};
 use lab::report::write_json;
+use lab::result::{Outcome, Report, Run, SCHEMA_VERSION};
 use lab::run::stage::{self, Setup};
 use lab::run::{Limits, Stage};
 use lab::scenario::Document;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use console::{Style, Term, style};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::result::{AcceleratorKind, Environment, FailureKind, Outcome, Run};
 use crate::host::Progress;
+use crate::result::{AcceleratorKind, Environment, FailureKind, Outcome, Run};
 use crate::run::Observer;
 
 /// The terminal, or a pipe. Progress goes to standard error, results to standard output.

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lab::result::{
-    AcceleratorKind, Environment, FailureKind, Hop, Outcome, PhaseName, Report, Run, SCHEMA_VERSION,
-};
+use lab::result::{AcceleratorKind, Environment, FailureKind, Hop, Outcome, PhaseName, Report, Run, SCHEMA_VERSION};
 use lab::scenario::library::Library;
 
 use crate::common::{say, workspace};
