@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::raw::STEPS;
-
 /// A place in a text, both counted from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -72,7 +70,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// Finds the wrong word and the right ones in serde's message, which quotes them in backticks.
-pub(super) fn suggest(message: &str) -> Option<String> {
+pub(super) fn suggest(message: &str, steps: &[&str]) -> Option<String> {
     let (_, unknown) = message.split_once("unknown ")?;
     let mut quoted = unknown.split('`').skip(1).step_by(2);
     let wrong = quoted.next()?;
@@ -80,5 +78,5 @@ pub(super) fn suggest(message: &str) -> Option<String> {
     if let Some(meant) = nearest(wrong, known.iter().copied()) {
         return Some(format!("did you mean `{meant}`?"));
     }
-    unknown.starts_with("variant").then(|| format!("the steps are {}", STEPS.join(", ")))
+    unknown.starts_with("variant").then(|| format!("the steps are {}", steps.join(", ")))
 }

@@ -242,7 +242,7 @@ impl Unreadable {
         let message = self.0.to_string();
         // The place is shown apart.
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(head, _)| head).to_owned();
-        let help = suggest(&message);
+        let help = suggest(&message, STEPS);
         Diagnostic::new(path, text, place, message, help)
     }
 }
