@@ -83,6 +83,14 @@ mod tests {
     }
 
     #[test]
+    fn a_kernels_own_log_is_read_like_its_console() {
+        let line = without_level("<4>[    9.1] WARNING: mm/page_alloc.c:1 at x+0x1/0x2");
+        assert_eq!(scan(line).map(|alarm| alarm.kind), Some(FailureKind::KernelComplaint));
+        assert_eq!(scan(without_level("<6>[    0.0] KHO: exec from: 7.3.4 (count 1)")), None);
+        assert_eq!(without_level("<no level"), "<no level");
+    }
+
+    #[test]
     fn what_kernels_print_when_they_are_well() {
         for line in [
             "[    0.000000] Linux version 7.3.4 (builder@lab) (gcc 12) #1 SMP PREEMPT",

@@ -38,3 +38,74 @@ fn only_the_spoilt_pages(plan: &Plan, hops: &[Hop]) -> bool {
     let lowest = spoilt.iter().min_by_key(|(_, page)| *page);
     bad == spoilt.len() as u64 && first.map(|page| (page.object.as_str(), page.index)).as_ref() == lowest
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::message::Interface;
+
+    use super::*;
+    use crate::result::{BadPage, Fidelity, HopTime, Proof};
+    use crate::scenario::Document;
+
+    fn hop(identical: u64, index: u64) -> Hop {
+        let page = BadPage {
+            object: "ledger".to_owned(),
+            index,
+            found: String::new(),
+            offset: 0,
+            expected: String::new(),
+            actual: String::new(),
+        };
+        let proof = Proof {
+            from_release: String::new(),
+            to_release: String::new(),
+            to_version: String::new(),
+            command_line_matches: true,
+            from_boot_id: String::new(),
+            to_boot_id: String::new(),
+            said_previous_release: None,
+            kexec_count: None,
+        };
+        let fidelity = Fidelity { pages: 16, identical, first_bad: Some(page), ..Fidelity::default() };
+        Hop { proof, fidelity, time: HopTime::default() }
+    }
+
+    fn failure(kind: FailureKind, step: &str) -> Failure {
+        Failure { kind, message: String::new(), step: Some(step.to_owned()), place: None, evidence: Vec::new() }
+    }
+
+    fn plan(must_fail: &str, wrong: &str, update: &str) -> Plan {
+        let yaml = format!(
+            "about: a test\nmust-fail: {must_fail}\nsteps:\n  - create: {{name: ledger, size: 64 KiB}}\n  - preserve: ledger\n{wrong}  \
+             - {update}\n  - retrieve: ledger\n  - verify: ledger\n"
+        );
+        Document::parse("test", "test.yaml", &yaml).unwrap().plan(Interface::Luo).unwrap()
+    }
+
+    #[test]
+    fn only_the_page_that_was_spoilt_will_do() {
+        let plan = plan("page-corrupted", "  - corrupt: {object: ledger, page: 3}\n", "update");
+        let corrupted = failure(FailureKind::PageCorrupted, "verify ledger");
+        assert!(is_as_demanded(&plan, &corrupted, &[hop(15, 3)]));
+        assert!(!is_as_demanded(&plan, &corrupted, &[hop(15, 4)]), "another page");
+        assert!(!is_as_demanded(&plan, &corrupted, &[hop(14, 3)]), "one page too many");
+        assert!(!is_as_demanded(&plan, &failure(FailureKind::PagesSwapped, "verify ledger"), &[hop(15, 3)]));
+    }
+
+    #[test]
+    fn a_swap_spoils_two_pages() {
+        let plan = plan("pages-swapped", "  - swap: {object: ledger, pages: [7, 3]}\n", "update");
+        let swapped = failure(FailureKind::PagesSwapped, "verify ledger");
+        assert!(is_as_demanded(&plan, &swapped, &[hop(14, 3)]));
+        assert!(!is_as_demanded(&plan, &swapped, &[hop(15, 3)]), "one page too few");
+    }
+
+    #[test]
+    fn an_unproven_update_must_be_the_one_left_out() {
+        let unproven = failure(FailureKind::UpdateNotProven, "update, its kexec left out");
+        let skipped = plan("update-not-proven", "", "update: {skip-kexec: true}");
+        assert!(is_as_demanded(&skipped, &unproven, &[]));
+        let real = plan("update-not-proven", "", "update");
+        assert!(!is_as_demanded(&real, &failure(FailureKind::UpdateNotProven, "update"), &[]));
+    }
+}

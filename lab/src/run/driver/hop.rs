@@ -20,6 +20,7 @@ impl<'a> Driver<'a> {
             Event::Cancel => {
                 // The tokens stay: what was cancelled must not answer to its own.
                 self.timeline = Timeline::default();
+                self.frames.clear();
             }
             Event::Finish => {}
         }
