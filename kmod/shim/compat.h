@@ -7,9 +7,12 @@
 #ifndef LU_COMPAT_H
 #define LU_COMPAT_H
 
+#include <linux/fs.h>
 #include <linux/kexec_handover.h>
 #include <linux/mm.h>
 #include <linux/memory_hotplug.h>
+#include <linux/shmem_fs.h>
+#include <linux/wait_bit.h>
 
 /* 7.1 and later hand the size of a subtree over; earlier ones are not supported. */
 #ifndef LU_HAVE_SUBTREE_SIZE
@@ -46,6 +49,34 @@ static inline void lu_folio_prep_large(struct folio *folio)
 	if (folio_test_large(folio))
 		folio_set_large_rmappable(folio);
 #endif
+}
+
+/*
+ * Whether somebody has fixed the layout of this shmem file. Kernels from 7.1 on can;
+ * the flag has no accessor of its own.
+ */
+static inline bool lu_shmem_is_frozen(struct inode *inode)
+{
+	return SHMEM_I(inode)->flags & SHMEM_F_MAPPING_FROZEN;
+}
+
+/* Until 7.2 inode_operations.create() is told whether O_EXCL was given. */
+#ifdef LU_HAVE_CREATE_EXCL
+#define LU_CREATE_EXCL	, bool excl
+#else
+#define LU_CREATE_EXCL
+#endif
+
+/*
+ * super_wake(sb, SB_BORN), private to fs/super.c: what vfs_get_tree() does after a
+ * successful get_tree(). A superblock that is kept although its mount failed needs
+ * it too, or the next mount would wait for it for ever.
+ */
+static inline void lu_super_born(struct super_block *sb)
+{
+	smp_store_release(&sb->s_flags, sb->s_flags | SB_BORN);
+	smp_mb();	/* pairs with the one in prepare_to_wait_event() */
+	wake_up_var(&sb->s_flags);
 }
 
 #endif /* LU_COMPAT_H */

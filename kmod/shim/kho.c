@@ -3,7 +3,10 @@
 
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
+#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
 #include "compat.h"
 #include "shim.h"
 
@@ -73,6 +76,54 @@ int lu_kho_find(void **blob, size_t *size)
 void lu_kho_release_found(void *blob)
 {
 	kho_restore_free(blob);
+}
+
+u64 lu_virt_pfn(const void *mem)
+{
+	return PHYS_PFN(virt_to_phys((void *)mem));
+}
+
+/* Whether a block of exactly this order waits to be restored at @pfn. */
+bool lu_kho_is_there(u64 pfn, unsigned int order)
+{
+	return pfn <= PHYS_PFN(PHYS_ADDR_MAX) && lu_kho_order_at(PFN_PHYS(pfn)) == (int)order;
+}
+
+/* One contiguous view of blocks that lie anywhere; all must exist. */
+void *lu_map_pieces(const u64 *pfns, const u32 *orders, size_t count)
+{
+	struct page **pages;
+	size_t total = 0, at = 0;
+	void *mem;
+
+	for (size_t i = 0; i < count; i++)
+		total += 1UL << orders[i];
+	pages = kvmalloc_array(total, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		for (size_t page = 0; page < 1UL << orders[i]; page++)
+			pages[at++] = pfn_to_page(pfns[i] + page);
+	mem = vmap(pages, total, VM_MAP, PAGE_KERNEL);
+	kvfree(pages);
+	return mem;
+}
+
+void lu_unmap_pieces(void *mem)
+{
+	vunmap(mem);
+}
+
+/*
+ * Preserves a block for the next kernel that this one may not have restored: in
+ * pages, as there is no folio yet. Its order comes out the same, since the block
+ * is aligned to it.
+ */
+int lu_kho_pass(u64 pfn, unsigned int order)
+{
+	if (pfn > PHYS_PFN(PHYS_ADDR_MAX) || !pfn_to_online_page(pfn) || pfn & ((1UL << order) - 1))
+		return -ESTALE;
+	return lu_fault() ? -ENOMEM : kho_preserve_pages(pfn_to_page(pfn), 1UL << order);
 }
 
 /*

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Kernel inlines and a notifier that Rust cannot reach by itself. */
+/* Kernel inlines that Rust cannot reach by itself, and the module's parameters. */
 
 #include <linux/capability.h>
+#include <linux/crc32.h>
+#include <linux/fs.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
 #include <linux/module.h>
-#include <linux/notifier.h>
-#include <linux/reboot.h>
 #include <linux/sched/signal.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include "shim.h"
 
@@ -46,6 +49,37 @@ bool lu_fault(void)
 	return atomic_dec_if_positive(&lu_fail_step) == 0;
 }
 
+/* Indexed by whether what nobody claimed is to be dropped. */
+static const char *const lu_unclaimed_words[] = { "keep", "drop" };
+static bool lu_unclaimed_drop;
+
+static int lu_unclaimed_set(const char *val, const struct kernel_param *kp)
+{
+	int i = sysfs_match_string(lu_unclaimed_words, val);
+
+	if (i < 0)
+		return i;
+	WRITE_ONCE(lu_unclaimed_drop, i);
+	return 0;
+}
+
+static int lu_unclaimed_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", lu_unclaimed_words[READ_ONCE(lu_unclaimed_drop)]);
+}
+
+static const struct kernel_param_ops lu_unclaimed_ops = {
+	.set = lu_unclaimed_set,
+	.get = lu_unclaimed_get,
+};
+module_param_cb(unclaimed, &lu_unclaimed_ops, NULL, 0644);
+MODULE_PARM_DESC(unclaimed, "what a kexec does with what nobody claimed: keep (default) or drop");
+
+bool lu_keep_unclaimed(void)
+{
+	return !READ_ONCE(lu_unclaimed_drop);
+}
+
 bool lu_interrupted(void)
 {
 	return fatal_signal_pending(current);
@@ -54,6 +88,40 @@ bool lu_interrupted(void)
 bool lu_capable(void)
 {
 	return capable(CAP_SYS_ADMIN);
+}
+
+bool lu_file_capable(const struct file *file)
+{
+	return file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN);
+}
+
+/*
+ * For files whose write(2) acts on the caller's descriptors: a program with other
+ * rights than the opener's must not be led to write there. Equal rights are enough,
+ * as a child that inherited the file has credentials of its own.
+ */
+bool lu_same_creds(const struct file *file)
+{
+	const struct cred *opener = file->f_cred;
+	const struct cred *caller = current_cred();
+
+	if (opener == caller)
+		return true;
+	return uid_eq(opener->uid, caller->uid) && gid_eq(opener->gid, caller->gid) &&
+	       uid_eq(opener->euid, caller->euid) && gid_eq(opener->egid, caller->egid) &&
+	       cred_fscmp(opener, caller) == 0 && opener->user_ns == caller->user_ns &&
+	       cap_issubset(opener->cap_effective, caller->cap_effective) &&
+	       cap_issubset(caller->cap_effective, opener->cap_effective);
+}
+
+u32 lu_crc32c(u32 seed, const void *bytes, size_t len)
+{
+	return crc32c(seed, bytes, len);
+}
+
+u64 lu_file_identity(const struct file *file)
+{
+	return (unsigned long)file_inode(file);
 }
 
 bool lu_module_get(void)
@@ -67,44 +135,30 @@ void lu_module_put(void)
 }
 
 /*
- * The size-first convention. @ksize is both what this kernel knows and the first
- * published size, as there is one version of each structure so far.
+ * The size-first convention: EINVAL below @min, what a shorter structure lacks is
+ * zero, and what a longer one has beyond @ksize must be.
  */
-int lu_args_in(void *dst, size_t ksize, unsigned long arg)
+int lu_args_in(void *dst, size_t min, size_t ksize, unsigned long arg)
 {
 	void __user *src = (void __user *)arg;
 	u32 size;
 
 	if (get_user(size, (u32 __user *)src))
 		return -EFAULT;
-	if (size < ksize)
+	if (size < min)
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
 	return copy_struct_from_user(dst, ksize, src, size);
 }
 
-/* The caller's structure has at least @ksize bytes: lu_args_in() saw to it. */
+/* No more than the caller's structure holds: its size is asked again, not trusted. */
 int lu_args_out(unsigned long arg, const void *src, size_t ksize)
 {
-	return copy_to_user((void __user *)arg, src, ksize) ? -EFAULT : 0;
-}
+	void __user *dst = (void __user *)arg;
+	u32 size;
 
-static int lu_reboot(struct notifier_block *nb, unsigned long event, void *cmd)
-{
-	if (event == SYS_RESTART)
-		lu_on_restart();
-	return NOTIFY_DONE;
-}
-
-static struct notifier_block lu_reboot_nb = { .notifier_call = lu_reboot };
-
-int lu_reboot_register(void)
-{
-	return register_reboot_notifier(&lu_reboot_nb);
-}
-
-void lu_reboot_unregister(void)
-{
-	unregister_reboot_notifier(&lu_reboot_nb);
+	if (get_user(size, (u32 __user *)dst))
+		return -EFAULT;
+	return copy_to_user(dst, src, min_t(size_t, size, ksize)) ? -EFAULT : 0;
 }

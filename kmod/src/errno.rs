@@ -13,3 +13,13 @@ pub(crate) fn not_supported() -> Error {
 pub(crate) fn is_stale(err: Error) -> bool {
     err.to_errno() == -(bindings::ESTALE as i32)
 }
+
+/// ELOOP.
+pub(crate) fn too_many_links() -> Error {
+    Error::from_errno(-(bindings::ELOOP as i32))
+}
+
+/// EPROTO.
+pub(crate) fn protocol() -> Error {
+    Error::from_errno(-(bindings::EPROTO as i32))
+}

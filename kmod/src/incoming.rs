@@ -2,32 +2,58 @@
 
 //! What the previous kernel handed to this one.
 
-use crate::{
-    kho::{self, InBlob},
-    memfile::{Folio, MemFile, PAGE_SHIFT},
-    wire::{folio_pages, Blob, Object, Phase, WireError},
-};
-use kernel::prelude::*;
+mod object;
 
-/// An object of the previous kernel, and how far its restoration has come. A failed one goes on
-/// from there when it is tried again.
-struct Inherited {
-    object: Object<'static>,
-    /// The file being restored.
-    file: Option<MemFile>,
-    /// How many of its pages are attached.
-    page: u64,
-    /// A folio that was taken over but not attached: it cannot be taken twice.
-    spare: Option<Folio>,
-    reclaimed: bool,
+use crate::{
+    folio::PAGE_SHIFT,
+    kho::{is_there, InBlob, Mapped},
+    name::Name,
+    orchestrator::{Domain, Face, Key},
+    outgoing::crc32c,
+    participant::instance::Handle,
+    sys,
+    wire::{self, Body, BodyWriter, Kind, Phase, Root, WireError},
+};
+use kernel::{error::to_result, prelude::*, rbtree::RBTree};
+
+pub(crate) use object::Inherited;
+
+/// What a FINISH gave back.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Freed {
+    /// Files.
+    pub(crate) files: u64,
+    /// Pages.
+    pub(crate) pages: u64,
 }
 
-/// The objects of the previous kernel. What nobody restores stays reserved until
+/// An instance of the previous kernel's: its files, and how far they are restored.
+pub(crate) struct Instance {
+    /// How it was mounted.
+    pub(crate) params: wire::Instance,
+    files: KVVec<Inherited>,
+    /// What an attempt that failed has restored so far. The next one goes on with it.
+    half: Option<Handle>,
+    /// It was mounted: from then on it is its user's.
+    given: bool,
+}
+
+/// Everything from the previous kernel. What nobody restores stays reserved until
 /// [`Incoming::finish`]; merely dropping this leaves it so until the next kexec.
 pub(crate) struct Incoming {
-    // Before `blob`, into which they point.
-    objects: KVVec<Inherited>,
-    blob: InBlob,
+    // Before `body`, into which they point.
+    /// Files with tokens, and whose they are.
+    files: RBTree<u64, (Domain, Inherited)>,
+    instances: RBTree<u64, Instance>,
+    sessions: RBTree<u64, Key>,
+    subsystems: RBTree<Name, u64>,
+    /// What this module cannot restore but may release.
+    strange: KVVec<Inherited>,
+    objects: Body<'static>,
+    body: Mapped,
+    // After `body`, which shows them.
+    pieces: KVVec<wire::Piece>,
+    root: InBlob,
     /// The generation of the kernel that left it.
     pub(crate) generation: u64,
 }
@@ -36,18 +62,15 @@ impl Incoming {
     /// Looks for a description and checks it. One that cannot be used is reported, and released
     /// as far as that is safe; only a lack of memory is an error.
     pub(crate) fn find() -> Result<Option<Self>> {
-        let blob = match InBlob::find() {
-            Ok(Some(blob)) => blob,
+        let root = match InBlob::find() {
+            Ok(Some(root)) => root,
             Ok(None) => return Ok(None),
             Err(err) => {
                 pr_err!("what the previous kernel left cannot be found: {:?}\n", err);
                 return Ok(None);
             }
         };
-        // SAFETY: The bytes stay where they are and do not change until `finish` releases the
-        // blob, which it does after the last use of `objects`, where alone the borrow is kept.
-        let bytes: &'static [u8] = unsafe { &*core::ptr::from_ref(blob.bytes()) };
-        let parsed = match Blob::parse(bytes, PAGE_SHIFT) {
+        let parsed = match Root::parse(root.bytes(), PAGE_SHIFT, crc32c) {
             Ok(parsed) => parsed,
             Err(WireError::Version(version)) => {
                 // Nothing is released: a module that knows it may be loaded instead.
@@ -58,33 +81,52 @@ impl Incoming {
                 return Ok(None);
             }
             Err(err) => {
-                pr_err!(
-                    "what the previous kernel left is damaged ({}): ignored, its objects stay \
-                     reserved until the next kexec\n",
-                    err.name()
-                );
-                blob.release();
+                // The address of the body cannot be believed, so that only the root is freed.
+                Self::damaged(err);
+                root.release();
+                return Ok(None);
+            }
+        };
+        let (phase, generation) = (parsed.phase, parsed.generation);
+        let mut pieces = KVVec::new();
+        for piece in parsed.pieces() {
+            pieces.push(piece, GFP_KERNEL)?;
+        }
+        if !pieces.iter().all(|piece| is_there(*piece)) {
+            Self::damaged(WireError::Truncated);
+            root.release();
+            return Ok(None);
+        }
+        // SAFETY: All are there, reserved, and nobody knows of them but this.
+        let body = unsafe { Mapped::new(&pieces) }?;
+        // SAFETY: The bytes stay where they are and do not change until `finish` releases them,
+        // which it does after the last use of what was parsed, where alone the borrow is kept.
+        let bytes: &'static [u8] = unsafe { &*core::ptr::from_ref(body.bytes()) };
+        let objects = match Body::parse(bytes, &parsed, crc32c) {
+            Ok(objects) => objects,
+            Err(err) => {
+                Self::damaged(err);
+                drop(body);
+                release_pieces(&pieces);
+                root.release();
                 return Ok(None);
             }
         };
 
-        let mut objects = KVVec::with_capacity(parsed.len(), GFP_KERNEL)?;
-        for object in parsed.objects() {
-            let new = Inherited {
-                object,
-                file: None,
-                page: 0,
-                spare: None,
-                reclaimed: false,
-            };
-            objects.push(new, GFP_KERNEL)?;
-        }
-        let this = Self {
+        let mut this = Self {
+            files: RBTree::new(),
+            instances: RBTree::new(),
+            sessions: RBTree::new(),
+            subsystems: RBTree::new(),
+            strange: KVVec::new(),
             objects,
-            blob,
-            generation: parsed.generation,
+            body,
+            pieces,
+            root,
+            generation,
         };
-        if parsed.phase != Phase::Frozen {
+        this.sort(objects)?;
+        if phase != Phase::Frozen {
             pr_err!("the previous kernel was not frozen: what it left is dropped\n");
             this.finish();
             return Ok(None);
@@ -92,123 +134,297 @@ impl Incoming {
         Ok(Some(this))
     }
 
-    /// How many objects there are, and how many of them are not restored.
-    pub(crate) fn count(&self) -> (usize, usize) {
-        let open = self.objects.iter().fold(0usize, |open, object| {
-            open.saturating_add(usize::from(!object.reclaimed))
-        });
-        (self.objects.len(), open)
+    fn damaged(err: WireError) {
+        pr_err!(
+            "what the previous kernel left is damaged ({}): ignored, its objects stay reserved \
+             until the next kexec\n",
+            err.name()
+        );
     }
 
-    /// Whether the previous kernel used this token.
-    pub(crate) fn knows(&self, token: u64) -> bool {
-        self.objects
-            .iter()
-            .any(|inherited| inherited.object.token == token)
-    }
-
-    fn get(&mut self, token: u64) -> Option<&mut Inherited> {
-        self.objects
-            .iter_mut()
-            .find(|inherited| inherited.object.token == token)
-    }
-
-    /// The file of this token, once. After an error it may be tried again.
-    pub(crate) fn restore(&mut self, token: u64) -> Result<MemFile> {
-        let inherited = self
-            .get(token)
-            .filter(|inherited| !inherited.reclaimed)
-            .ok_or(ENOENT)?;
-        inherited.advance()?;
-        let file = inherited.file.take().ok_or(ENOENT)?;
-        inherited.reclaimed = true;
-        Ok(file)
-    }
-
-    /// Takes a restored file back that could not be delivered.
-    pub(crate) fn put_back(&mut self, token: u64, file: MemFile) {
-        if let Some(inherited) = self.get(token) {
-            inherited.file = Some(file);
-            inherited.reclaimed = false;
-        }
-    }
-
-    /// Frees what was not restored, and the description; how many objects and pages that were.
-    pub(crate) fn finish(self) -> (u32, u64) {
-        let Self { objects, blob, .. } = self;
-        let mut freed = (0u32, 0u64);
-        for inherited in objects {
-            if !inherited.reclaimed {
-                freed.0 = freed.0.saturating_add(1);
-                freed.1 = freed.1.saturating_add(inherited.free());
+    /// Puts each object where it is looked for.
+    fn sort(&mut self, body: Body<'static>) -> Result {
+        for object in body.objects() {
+            if let Kind::Session(session) = object.kind {
+                self.sort_session(&object, session)?;
             }
         }
-        blob.release();
-        freed
-    }
-}
-
-impl Inherited {
-    /// Takes over and attaches what is missing.
-    fn advance(&mut self) -> Result {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => MemFile::empty(self.object.size)?,
-        };
-        let file = self.file.insert(file);
-        for (pfn, order) in folios_from(&self.object, self.page) {
-            kho::interruption_point()?;
-            let folio = match self.spare.take() {
-                Some(folio) => folio,
-                None => {
-                    kho::fallible_step()?;
-                    kho::take(pfn, order)?
+        for object in body.objects() {
+            match object.kind {
+                Kind::Session(_) => {}
+                Kind::File(file) => self.sort_file(object, file)?,
+                Kind::Subsystem(subsystem) => {
+                    let name = Name::new(subsystem.name);
+                    match name.filter(|_| object.refused().is_none()) {
+                        Some(name) => {
+                            self.subsystems
+                                .try_create_and_insert(name, subsystem.data, GFP_KERNEL)?;
+                        }
+                        None => self.odd(object, "a subsystem that it does not understand")?,
+                    }
                 }
-            };
-            match file.attach(self.page, folio) {
-                Ok(pages) => self.page = self.page.saturating_add(pages),
-                Err((err, folio)) => {
-                    self.spare = Some(folio);
-                    return Err(err);
-                }
+                Kind::Unknown(_) => self.odd(object, "an object of an unknown kind")?,
             }
         }
         Ok(())
     }
 
-    /// Frees all of it, what is attached and what never was; how many pages are free again.
-    fn free(self) -> u64 {
-        let mut from = self.page;
-        let mut pages = self.page;
-        if let Some(folio) = &self.spare {
-            from = from.saturating_add(folio.pages());
-            pages = from;
+    fn sort_session(&mut self, object: &wire::Object<'static>, session: wire::Session<'_>) -> Result {
+        let face = match session.face {
+            wire::Face::Device => None,
+            wire::Face::SessionFile => Some(Face::Session),
+            wire::Face::Instance => Some(Face::Instance),
+        };
+        let (Some(face), Some(name)) = (face, Name::new(session.name)) else {
+            pr_warn!("a session without a usable name: what it had can only be freed\n");
+            return Ok(());
+        };
+        if object.refused().is_some() {
+            pr_warn!("session {}: left in a way unknown here, it can only be freed\n", name.as_str());
+            return Ok(());
         }
-        for (pfn, order) in folios_from(&self.object, from) {
-            // Dropping the folio frees it. One that is not there is no reason to keep the others.
-            if kho::take(pfn, order).is_ok() {
-                pages = pages.saturating_add(folio_pages(order));
+        let key = Key {
+            face,
+            owner: session.owner,
+            name,
+        };
+        self.sessions
+            .try_create_and_insert(session.id, key, GFP_KERNEL)?;
+        if face == Face::Instance {
+            let new = Instance {
+                params: object.instance().ok_or(EINVAL)?,
+                files: KVVec::new(),
+                half: None,
+                given: false,
+            };
+            self.instances
+                .try_create_and_insert(session.id, new, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    fn sort_file(&mut self, object: wire::Object<'static>, file: wire::File<'_>) -> Result {
+        let inherited = Inherited::new(object);
+        if let Some(instance) = self.instances.get_mut(&file.session) {
+            if file.token == 0 {
+                return Ok(instance.files.push(inherited, GFP_KERNEL)?);
             }
         }
-        pages
+        let domain = match file.session {
+            0 => Domain::Device,
+            id if self.sessions.get(&id).is_some() => Domain::Named(id),
+            _ => return self.odd(object, "a file of no session"),
+        };
+        if file.token == 0 || self.files.get(&file.token).is_some() {
+            return self.odd(object, "a file without a token of its own");
+        }
+        self.files
+            .try_create_and_insert(file.token, (domain, inherited), GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// Cannot be restored here, but its pages can be released.
+    fn odd(&mut self, object: wire::Object<'static>, what: &str) -> Result {
+        pr_warn!("the previous kernel left {}: it can only be freed\n", what);
+        Ok(self.strange.push(Inherited::new(object), GFP_KERNEL)?)
+    }
+
+    /// The sessions, for the core's books.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = (u64, Key)> + '_ {
+        self.sessions.iter().map(|(id, key)| (*id, *key))
+    }
+
+    /// How many files there are, and how many of them are not restored.
+    pub(crate) fn count(&self) -> (u64, u64) {
+        let (mut all, mut open) = (0u64, 0u64);
+        self.each(|inherited, given| {
+            all = all.saturating_add(1);
+            open = open.saturating_add(u64::from(!given && inherited.is_waiting()));
+        });
+        (all, open)
+    }
+
+    /// Every file, and whether it went out with its instance.
+    fn each(&self, mut visit: impl FnMut(&Inherited, bool)) {
+        for (_, inherited) in self.files.values() {
+            visit(inherited, false);
+        }
+        for instance in self.instances.values() {
+            for inherited in &instance.files {
+                visit(inherited, instance.given);
+            }
+        }
+        for inherited in &self.strange {
+            visit(inherited, false);
+        }
+    }
+
+    /// Whether the previous kernel used this token.
+    pub(crate) fn knows(&self, token: u64) -> bool {
+        self.files.get(&token).is_some()
+    }
+
+    /// The file of this token, if it is this domain's.
+    pub(crate) fn file(&mut self, domain: Domain, token: u64) -> Result<&mut Inherited> {
+        match self.files.get_mut(&token) {
+            Some((of, inherited)) if *of == domain => Ok(inherited),
+            _ => Err(ENOENT),
+        }
+    }
+
+    /// An instance of the previous kernel's.
+    pub(crate) fn instance(&mut self, id: u64) -> Option<&mut Instance> {
+        self.instances.get_mut(&id)
+    }
+
+    /// What the subsystem of this name left.
+    pub(crate) fn subsystem(&self, name: Name) -> Option<u64> {
+        self.subsystems.get(&name).copied()
+    }
+
+    /// Frees what was not restored, and the description.
+    pub(crate) fn finish(self) -> Freed {
+        let mut freed = Freed::default();
+        let Self {
+            files,
+            instances,
+            strange,
+            body,
+            pieces,
+            root,
+            ..
+        } = self;
+        for (_, inherited) in drain(files) {
+            inherited.1.free(&mut freed);
+        }
+        for (_, instance) in drain(instances) {
+            instance.free(&mut freed);
+        }
+        for inherited in strange {
+            inherited.free(&mut freed);
+        }
+        drop(body);
+        release_pieces(&pieces);
+        root.release();
+        freed
+    }
+
+    /// Writes what nobody has asked for as the previous kernel wrote it.
+    pub(crate) fn write_unclaimed(&self, writer: &mut BodyWriter<'_>) -> Result<(), WireError> {
+        self.objects.objects().try_for_each(|object| {
+            if self.is_unclaimed(&object) {
+                writer.again(&object)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn is_unclaimed(&self, object: &wire::Object<'_>) -> bool {
+        let Kind::File(file) = object.kind else {
+            return true;
+        };
+        match (file.token, self.instances.get(&file.session)) {
+            (0, Some(instance)) => !instance.given,
+            _ => self
+                .files
+                .get(&file.token)
+                .is_none_or(|(_, inherited)| inherited.is_waiting()),
+        }
+    }
+
+    /// Preserves once more what nobody has asked for. Nothing is undone on failure: the machine
+    /// is going down, and what is not described is not handed over.
+    pub(crate) fn preserve_unclaimed(&self) -> Result {
+        let mut result = Ok(());
+        self.each(|inherited, given| {
+            if !given && inherited.is_waiting() && result.is_ok() {
+                result = inherited.pass_on();
+            }
+        });
+        result
     }
 }
 
-/// The folios of an object from this page on, which begins one of them.
-fn folios_from(object: &Object<'static>, page: u64) -> impl Iterator<Item = (u64, u32)> {
-    let mut at = 0u64;
-    object.extents().flat_map(move |extent| {
-        let begin = at;
-        at = at.saturating_add(extent.pages().unwrap_or(0));
-        let skip = page
-            .saturating_sub(begin)
-            .wrapping_shr(extent.order)
-            .min(u64::from(extent.folios));
-        (skip..u64::from(extent.folios)).map(move |i| {
-            (
-                extent.pfn.saturating_add(i.wrapping_shl(extent.order)),
-                extent.order,
-            )
-        })
+impl Instance {
+    /// Whether it has not been mounted yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.given
+    }
+
+    /// The half restored one that an earlier attempt left.
+    pub(crate) fn half(&self) -> Option<Handle> {
+        self.half
+    }
+
+    /// Restores its files into the mounted instance. On failure what has been done is kept with
+    /// that, for the next attempt.
+    pub(crate) fn fill(&mut self, handle: Handle) -> Result {
+        if self.given {
+            return Ok(());
+        }
+        if self.half != Some(handle) {
+            adopt(handle, &self.params)?;
+        }
+        let result = self
+            .files
+            .iter_mut()
+            .try_for_each(|inherited| inherited.restore_into(handle));
+        match (result, self.half) {
+            (Ok(()), half) => {
+                self.given = true;
+                self.half = None;
+                if let Some(half) = half {
+                    half.put();
+                }
+                Ok(())
+            }
+            (Err(err), Some(_)) => Err(err),
+            (Err(err), None) => {
+                handle.get();
+                self.half = Some(handle);
+                Err(err)
+            }
+        }
+    }
+
+    fn free(self, freed: &mut Freed) {
+        if self.given {
+            return;
+        }
+        for inherited in self.files {
+            inherited.free(freed);
+        }
+        if let Some(half) = self.half {
+            half.put();
+        }
+    }
+}
+
+/// Makes a mounted instance what it was, but for what its mount's options say otherwise.
+fn adopt(handle: Handle, params: &wire::Instance) -> Result {
+    let params = sys::lu_params {
+        limit: params.limit,
+        huge: params.huge,
+        mode: params.mode,
+        uid: params.uid,
+        gid: params.gid,
+        ..Default::default()
+    };
+    // SAFETY: The instance is live, and the parameters readable.
+    to_result(unsafe { sys::lu_instance_adopt(handle.as_ptr(), &params) })
+}
+
+/// The body's own memory, when nothing points into it any more.
+fn release_pieces(pieces: &[wire::Piece]) {
+    for piece in pieces {
+        // Dropping the folio frees it.
+        _ = crate::kho::take(piece.pfn, piece.order);
+    }
+}
+
+fn drain<K: Ord + Copy, V>(mut tree: RBTree<K, V>) -> impl Iterator<Item = (K, V)> {
+    core::iter::from_fn(move || {
+        let key = *tree.keys().next()?;
+        tree.remove(&key).map(|value| (key, value))
     })
 }

@@ -2,14 +2,13 @@
 
 //! Ownership of what Kexec HandOver keeps.
 //!
-//! A preservation is one bit per folio, without a count: two owners would undo each other. So
-//! there is one owner for each file, a [`Preserved`], and the machine lets a file be registered
-//! once.
+//! A preservation is one bit per folio, without a count: two owners would undo each other. So a
+//! file can be registered once, and its participant alone preserves its folios.
 
 use crate::{
     errno::is_stale,
-    memfile::{Folio, FolioRef, MemFile},
-    sys,
+    folio::{Folio, PAGE_SHIFT},
+    sys, wire,
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -41,48 +40,92 @@ pub(crate) fn interruption_point() -> Result {
     Ok(())
 }
 
-/// A memory file all of whose folios are preserved while this value lives.
-pub(crate) struct Preserved {
-    file: MemFile,
-    pages: u64,
+/// Memory of the description, preserved while this value lives.
+pub(crate) struct Piece {
+    mem: NonNull<u8>,
+    order: u32,
 }
 
-impl Preserved {
-    /// Preserves every folio, or none.
-    pub(crate) fn new(file: MemFile) -> Result<Self> {
-        let mut this = Self { file, pages: 0 };
-        let pages = &mut this.pages;
-        let done = this.file.folios().try_for_each(|folio| {
-            let folio = folio?;
-            interruption_point()?;
-            // SAFETY: The folio is live, and stays in place while `this` holds the file.
-            to_result(unsafe { sys::lu_kho_preserve(folio.as_ptr()) })?;
-            *pages = pages.saturating_add(folio.pages());
-            Ok(())
-        });
-        // An error drops `this`, which takes back what was done so far.
-        done.map(|()| this)
+// SAFETY: The memory is this value's alone and not tied to a thread.
+unsafe impl Send for Piece {}
+
+impl Piece {
+    /// Zeroed, preserved and contiguous: `1 << order` pages.
+    pub(crate) fn new(order: u32) -> Result<Self> {
+        let len = (1usize << PAGE_SHIFT).checked_shl(order).ok_or(ENOMEM)?;
+        // SAFETY: KHO is enabled: the machine asks before it prepares.
+        let mem = from_err_ptr(unsafe { sys::lu_kho_alloc(len) })?;
+        let mem = NonNull::new(mem.cast()).ok_or(ENOMEM)?;
+        Ok(Self { mem, order })
     }
 
-    pub(crate) fn folios(&self) -> impl Iterator<Item = Result<FolioRef<'_>>> {
-        self.file.folios()
-    }
-
-    pub(crate) fn size(&self) -> u64 {
-        self.file.size()
+    /// Where it lies.
+    pub(crate) fn place(&self) -> wire::Piece {
+        wire::Piece {
+            // SAFETY: The memory came from `lu_kho_alloc`.
+            pfn: unsafe { sys::lu_virt_pfn(self.mem.as_ptr().cast()) },
+            order: self.order,
+        }
     }
 }
 
-impl Drop for Preserved {
+impl Drop for Piece {
     fn drop(&mut self) {
-        let mut left = self.pages;
-        for folio in self.file.folios().flatten() {
-            if left == 0 {
-                break;
-            }
-            // SAFETY: The folio is live, and `new` preserved it: it did the first `pages` pages.
-            unsafe { sys::lu_kho_unpreserve(folio.as_ptr()) };
-            left = left.saturating_sub(folio.pages());
+        // SAFETY: The memory came from `lu_kho_alloc`, and nothing refers to it any more.
+        unsafe { sys::lu_kho_free(self.mem.as_ptr().cast()) };
+    }
+}
+
+/// Pieces of memory, seen as one.
+pub(crate) struct Mapped {
+    mem: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: The mapping is this value's alone and not tied to a thread.
+unsafe impl Send for Mapped {}
+
+impl Mapped {
+    /// # Safety
+    ///
+    /// The pieces are memory that nobody else uses while this value lives.
+    pub(crate) unsafe fn new(pieces: &[wire::Piece]) -> Result<Self> {
+        fallible_step()?;
+        let mut pfns = KVVec::with_capacity(pieces.len(), GFP_KERNEL)?;
+        let mut orders = KVVec::with_capacity(pieces.len(), GFP_KERNEL)?;
+        let mut pages = 0usize;
+        for piece in pieces {
+            pfns.push(piece.pfn, GFP_KERNEL)?;
+            orders.push(piece.order, GFP_KERNEL)?;
+            pages = pages.saturating_add(1usize.checked_shl(piece.order).ok_or(EINVAL)?);
+        }
+        let len = pages.checked_mul(1 << PAGE_SHIFT).ok_or(EINVAL)?;
+        if len == 0 {
+            let mem = NonNull::dangling();
+            return Ok(Self { mem, len });
+        }
+        // SAFETY: Both arrays have so many entries, of memory as the caller promises.
+        let mem = unsafe { sys::lu_map_pieces(pfns.as_ptr(), orders.as_ptr(), pieces.len()) };
+        let mem = NonNull::new(mem.cast()).ok_or(ENOMEM)?;
+        Ok(Self { mem, len })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: So many bytes are mapped while this value lives, none perhaps.
+        unsafe { core::slice::from_raw_parts(self.mem.as_ptr(), self.len) }
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: As above, and borrowed as this value is.
+        unsafe { core::slice::from_raw_parts_mut(self.mem.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        if self.len != 0 {
+            // SAFETY: It came from `lu_map_pieces`, and nothing borrows it any more.
+            unsafe { sys::lu_unmap_pieces(self.mem.as_ptr().cast()) };
         }
     }
 }
@@ -113,6 +156,10 @@ impl OutBlob {
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: The memory is zeroed at least `len` bytes, and borrowed as this value is.
         unsafe { core::slice::from_raw_parts_mut(self.mem.as_ptr(), self.len) }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut core::ffi::c_void {
+        self.mem.as_ptr().cast()
     }
 
     pub(crate) fn publish(&mut self) -> Result {
@@ -178,4 +225,16 @@ pub(crate) fn take(pfn: u64, order: u32) -> Result<Folio> {
     let folio = NonNull::new(folio).ok_or(EIO)?;
     // SAFETY: A restored folio has one reference, and it is the caller's.
     Ok(unsafe { Folio::from_raw(folio) })
+}
+
+/// Whether such a block of the previous kernel's waits there.
+pub(crate) fn is_there(piece: wire::Piece) -> bool {
+    // SAFETY: No requirements: C checks the frame.
+    unsafe { sys::lu_kho_is_there(piece.pfn, piece.order) }
+}
+
+/// Preserves a block once more for the next kernel, as it is.
+pub(crate) fn pass_on(pfn: u64, order: u32) -> Result {
+    // SAFETY: No requirements: C checks that the block exists.
+    to_result(unsafe { sys::lu_kho_pass(pfn, order) })
 }

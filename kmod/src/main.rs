@@ -1,33 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Liveupdate Lab's orchestrator: the state machine of the Live Update Orchestrator's RFC v2, on
-//! an unpatched kernel.
+//! Liveupdate Lab's orchestrator: the Live Update Orchestrator of RFC v2, on an unpatched kernel,
+//! with two faces over one core: an ioctl device, and the file system kexecfs.
 //!
 //! Rust owns the policy, the format, the state and what is preserved; the C in `shim/` owns the
 //! operation tables of the VFS and the kernel's inlines.
 
 use kernel::{
-    error::to_result,
     miscdevice::{MiscDeviceOptions, MiscDeviceRegistration},
     prelude::*,
 };
 
 mod args;
+mod containers;
 mod device;
 mod errno;
+mod folio;
+#[path = "../core/src/graph.rs"]
+pub mod graph;
+mod hooks;
 mod incoming;
+mod ioctl;
+mod kexecfs;
 mod kho;
 mod machine;
-mod memfile;
+#[path = "../core/src/name.rs"]
+pub mod name;
+#[path = "../core/src/orchestrator.rs"]
+pub mod orchestrator;
 mod outgoing;
+mod pages;
+mod participant;
 #[path = "../core/src/state.rs"]
 pub mod state;
+#[path = "../core/src/store.rs"]
+pub mod store;
 mod sys;
 #[path = "../core/src/wire.rs"]
 pub mod wire;
 
 module! {
-    type: Orchestrator,
+    type: Module,
     name: "liveupdate_lab",
     authors: ["The Liveupdate Lab developers"],
     description: "Live update orchestrator",
@@ -36,49 +49,28 @@ module! {
 
 /// The loaded module. Fields are dropped in this order, and made in the reverse one.
 #[pin_data]
-struct Orchestrator {
+struct Module {
     #[pin]
-    _device: MiscDeviceRegistration<device::Session>,
-    _restart: RestartHook,
+    _device: MiscDeviceRegistration<device::OpenDevice>,
+    _kexecfs: kexecfs::FileSystem,
+    _reboot: hooks::Reboot,
     _machine: machine::Running,
+    _observe: hooks::Observe,
 }
 
-impl kernel::InPlaceModule for Orchestrator {
+impl kernel::InPlaceModule for Module {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let options = MiscDeviceOptions {
             name: c"liveupdate_lab",
         };
 
         try_pin_init!(Self {
-            // What the previous kernel left is known before anyone can open the device.
+            _observe: hooks::Observe::register()?,
+            // What the previous kernel left is known before anyone can come.
             _machine: machine::Running::start()?,
-            _restart: RestartHook::register()?,
+            _reboot: hooks::Reboot::register()?,
+            _kexecfs: kexecfs::FileSystem::register()?,
             _device <- MiscDeviceRegistration::register(options),
         })
     }
-}
-
-/// Asks the kernel to call [`lu_on_restart`] when the machine goes down.
-struct RestartHook;
-
-impl RestartHook {
-    fn register() -> Result<Self> {
-        // SAFETY: The notifier is a static of this module, registered once, as a module is
-        // initialised once.
-        to_result(unsafe { sys::lu_reboot_register() })?;
-        Ok(Self)
-    }
-}
-
-impl Drop for RestartHook {
-    fn drop(&mut self) {
-        // SAFETY: It was registered by `register`, the only way to a value of this type.
-        unsafe { sys::lu_reboot_unregister() };
-    }
-}
-
-/// Called by `shim/misc.c` for every restart of the machine, kexec among them.
-#[no_mangle]
-extern "C" fn lu_on_restart() {
-    machine::restart();
 }

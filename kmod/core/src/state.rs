@@ -4,8 +4,8 @@
 //!
 //! | event      | NORMAL      | PREPARED   | FROZEN   | UPDATED   |
 //! |------------|-------------|------------|----------|-----------|
-//! | Preserve   | stays       | EBUSY      | EBUSY    | stays     |
-//! | Unpreserve | stays       | EBUSY      | EBUSY    | stays     |
+//! | Register   | stays       | EBUSY      | EBUSY    | stays     |
+//! | Unregister | stays       | EBUSY      | EBUSY    | stays     |
 //! | Restore    | EBUSY       | EBUSY      | EBUSY    | stays     |
 //! | Prepare    | -> PREPARED | EEXIST     | EEXIST   | EINVAL    |
 //! | Freeze     | EINVAL      | -> FROZEN  | EINVAL   | EINVAL    |
@@ -16,7 +16,11 @@
 //! | Unload     | stays       | EBUSY      | EBUSY    | EBUSY     |
 //! | Handover   | -> UPDATED  | EINVAL     | EINVAL   | EINVAL    |
 //!
-//! Creating a memory file and asking for the state are possible in all of them.
+//! A Prepare, Freeze or Restart whose work fails takes the machine to NORMAL, all of it undone:
+//! the next attempt starts afresh. Creating a memory file and asking for the state are possible
+//! in all of them.
+
+use crate::store::NoMemory;
 
 /// The four states, with the numbers that user space sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +64,11 @@ impl State {
 /// Everything that the state has a say in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// FD_PRESERVE.
-    Preserve,
-    /// FD_UNPRESERVE.
-    Unpreserve,
-    /// FD_RESTORE.
+    /// FD_PRESERVE, SESSION_CREATE, DEPEND, a new instance, a subsystem's registration.
+    Register,
+    /// FD_UNPRESERVE, the end of a subsystem's registration.
+    Unregister,
+    /// FD_RESTORE, SESSION_RETRIEVE, an instance of the previous kernel, a subsystem's data.
     Restore,
     /// PREPARE.
     Prepare,
@@ -87,8 +91,8 @@ pub enum Event {
 impl Event {
     /// All events.
     pub const ALL: [Event; 11] = [
-        Event::Preserve,
-        Event::Unpreserve,
+        Event::Register,
+        Event::Unregister,
         Event::Restore,
         Event::Prepare,
         Event::Freeze,
@@ -112,6 +116,18 @@ pub enum Refusal {
     Invalid,
     /// ENOENT.
     NotFound,
+    /// ELOOP.
+    Loop,
+    /// ENOMEM.
+    NoMemory,
+    /// EACCES.
+    Denied,
+}
+
+impl From<NoMemory> for Refusal {
+    fn from(_: NoMemory) -> Self {
+        Refusal::NoMemory
+    }
 }
 
 /// What an event does in a state.
@@ -134,8 +150,8 @@ pub const fn decide(state: State, event: Event) -> Verdict {
     use Verdict::{Forget, Move, Refuse, Stay};
 
     match (event, state) {
-        (Event::Preserve | Event::Unpreserve, Normal | Updated) => Stay,
-        (Event::Preserve | Event::Unpreserve, Prepared | Frozen) => Refuse(Busy),
+        (Event::Register | Event::Unregister, Normal | Updated) => Stay,
+        (Event::Register | Event::Unregister, Prepared | Frozen) => Refuse(Busy),
 
         (Event::Restore, Updated) => Stay,
         (Event::Restore, Normal | Prepared | Frozen) => Refuse(Busy),
@@ -228,7 +244,6 @@ mod tests {
             for (event, works) in steps {
                 let event = Event::ALL[event];
                 let verdict = decide(state, event);
-                // Work may fail, and then the state may not move.
                 if let (Verdict::Move(next), true) = (verdict, works) {
                     match event {
                         Event::Prepare => preserved = true,
@@ -240,6 +255,9 @@ mod tests {
                     }
                     prop_assert_ne!(next, state);
                     state = next;
+                } else if let (Verdict::Move(_), Event::Prepare | Event::Freeze | Event::Restart) = (verdict, event) {
+                    state = State::Normal;
+                    (preserved, sealed) = (false, false);
                 }
                 prop_assert_eq!(preserved, matches!(state, State::Prepared | State::Frozen));
                 prop_assert_eq!(sealed, state == State::Frozen);

@@ -2,67 +2,141 @@
 
 //! The description that one kernel leaves for the next, byte by byte.
 //!
-//! Everything is little-endian and without padding; offsets are in bytes.
+//! It has a root, one block that is published, and a body of records, whose memory the root
+//! names in pieces. Everything is little-endian and without padding but where it is said;
+//! offsets are in bytes; a field that is said to be zero must be.
 //!
-//! Header, 64 bytes:
+//! # Root
 //!
 //! | at | type | what |
 //! |----|------|------|
 //! |  0 | 8 B  | magic `LULABKHO` |
-//! |  8 | u32  | version, 1; another version promises nothing about the rest |
+//! |  8 | u32  | version, 2; another version promises nothing about the rest |
 //! | 12 | u32  | length of this header, 64 |
-//! | 16 | u64  | length of everything, this header included |
+//! | 16 | u64  | length of the root, this header included |
 //! | 24 | u32  | phase: 1 prepared, 2 frozen; only a frozen description may be restored |
-//! | 28 | u32  | number of objects |
+//! | 28 | u32  | number of pieces |
 //! | 32 | u64  | generation, from 1, one more at every handover |
 //! | 40 | u32  | page shift, the unit of frame numbers |
-//! | 44 | 16 B | zero |
-//! | 60 | u32  | CRC-32C of everything, this field taken as zero |
+//! | 44 | u32  | CRC-32C of the body |
+//! | 48 | u64  | length of the body, a multiple of 8 |
+//! | 56 | u32  | zero |
+//! | 60 | u32  | CRC-32C of the root, this field taken as zero |
 //!
-//! Then the objects, by ascending token. An object is 32 bytes and its extents:
-//!
-//! | at | type | what |
-//! |----|------|------|
-//! |  0 | u64  | token, not zero |
-//! |  8 | u64  | size of the file in bytes |
-//! | 16 | u32  | kind: 1 memory file |
-//! | 20 | u32  | number of extents |
-//! | 24 | u64  | zero |
-//!
-//! An extent is 16 bytes: folios of one order, next to one another in memory and in
-//! the file. The extents of an object cover its pages exactly, in the file's order.
+//! Then the pieces, 16 bytes each: the body's memory in the body's order. Together they are at
+//! least as long as the body, without the last one they are shorter.
 //!
 //! | at | type | what |
 //! |----|------|------|
-//! |  0 | u64  | first page frame, a multiple of the folio's size |
-//! |  8 | u32  | number of folios, not zero |
-//! | 12 | u32  | order: a folio has `1 << order` pages |
+//! |  0 | u64  | first page frame, a multiple of `1 << order` |
+//! |  8 | u32  | order: a piece has `1 << order` pages |
+//! | 12 | u32  | zero |
+//!
+//! # Body
+//!
+//! Records. Each is a header of 8 bytes, its payload, and zeros up to a multiple of 8:
+//!
+//! | at | type | what |
+//! |----|------|------|
+//! |  0 | u16  | kind, not zero; up to 15 it begins an object, from 16 on it is an attribute of the object begun last |
+//! |  2 | u16  | flags: bit 0 required, the others zero |
+//! |  4 | u32  | length of the payload |
+//!
+//! A kind that a reader does not know may be skipped unless it is required. A required attribute
+//! that is not known refuses its object, a required object that is not known itself: neither
+//! refuses the rest of the description. Known attributes come once in an object, in any order.
+//! Which of them an object has, and that ids and tokens are unique, is up to who writes it.
+//!
+//! | kind | payload of an object |
+//! |------|------|
+//! |  1 session   | u64 id; u32 face: 1 device, 2 session file, 3 instance of kexecfs; u32 owner's uid; name, 0 to 63 bytes |
+//! |  2 file      | u64 token, zero if it has a name in an instance; u64 id of its session; compatible string, 1 to 63 bytes |
+//! |  3 subsystem | u64 data; name, 1 to 63 bytes |
+//!
+//! | kind | payload of an attribute |
+//! |------|------|
+//! | 16 pages    | u64 size of the file in bytes, less than `1 << 63`; extents |
+//! | 17 inode    | u32 mode, u32 uid, u32 gid, u32 zero; i64 atime, i64 mtime, i64 ctime in seconds; u32 of each of these in nanoseconds, u32 zero; name, 1 to 255 bytes |
+//! | 18 memfd    | u64 position, u32 seals, u32 flags of the open file, u32 mode with the file's type, u32 zero |
+//! | 19 eventfd  | u64 count, u32 flags, u32 zero |
+//! | 20 instance | u64 limit in bytes, u32 huge, u32 mode, u32 uid, u32 gid, u32 has a key (0, 1), u32 zero, 16 B key, zero without one |
+//!
+//! No string has a zero byte, and no name a slash; a name of an inode is not `.` or `..`.
+//!
+//! An extent is 24 bytes: folios of one order, next to one another in memory and in the file.
+//! They ascend in the file and do not overlap there; between them, and after them up to the
+//! file's size, are holes. The last folio may be larger than what is left of the file.
+//!
+//! | at | type | what |
+//! |----|------|------|
+//! |  0 | u64  | first page in the file, a multiple of the folio's size |
+//! |  8 | u64  | first page frame, a multiple of the folio's size |
+//! | 16 | u32  | number of folios, not zero |
+//! | 20 | u32  | order: a folio has `1 << order` pages |
 
+#[path = "wire/attribute.rs"]
+mod attribute;
 #[path = "wire/crc.rs"]
-mod crc;
+pub mod crc;
+#[path = "wire/object.rs"]
+mod object;
+#[path = "wire/pages.rs"]
+mod pages;
 #[path = "wire/read.rs"]
 mod read;
+#[path = "wire/root.rs"]
+mod root;
 #[path = "wire/write.rs"]
 mod write;
 
-pub use read::{Blob, Object};
-pub use write::{seal, Writer};
+pub use attribute::{Eventfd, Inode, Instance, Memfd};
+pub use crc::Crc;
+pub use object::{Face, File, Kind, Session, Subsystem};
+pub use pages::{folio_pages, Extent, Folio, Joiner, Pages};
+pub use read::{Body, Object};
+pub use root::{root_len, seal_body, seal_root, write_root, Phase, Piece, Root};
+pub use write::{BodyWriter, Measure, Sink, Slice};
 
-/// The length of the header.
+/// The length of the root's header.
 pub const HEADER_LEN: usize = 64;
-/// The length of an object without its extents.
-pub const OBJECT_LEN: usize = 32;
+/// The length of a piece.
+pub const PIECE_LEN: usize = 16;
 /// The length of an extent.
-pub const EXTENT_LEN: usize = 16;
-/// The only version so far.
-pub const VERSION: u32 = 1;
+pub const EXTENT_LEN: usize = 24;
+/// The only version that this code knows.
+pub const VERSION: u32 = 2;
 /// No kernel has larger folios (the largest contiguous block there is).
 pub const MAX_ORDER: u32 = 20;
+/// The longest name of a session or subsystem, and the longest compatible string.
+pub const MAX_NAME: usize = 63;
+/// The longest name of a file.
+pub const MAX_FILE_NAME: usize = 255;
 
-const MAGIC: [u8; 8] = *b"LULABKHO";
-const KIND_MEMORY: u32 = 1;
-const AT_PHASE: usize = 24;
-const AT_CRC: usize = 60;
+/// The kinds of records.
+pub mod kind {
+    /// An object: files that are preserved together.
+    pub const SESSION: u16 = 1;
+    /// An object: a preserved file.
+    pub const FILE: u16 = 2;
+    /// An object: another module's number.
+    pub const SUBSYSTEM: u16 = 3;
+    /// The first kind that is an attribute.
+    pub const ATTRIBUTES: u16 = 16;
+    /// An attribute: where the contents are.
+    pub const PAGES: u16 = 16;
+    /// An attribute: a file's name and times in an instance.
+    pub const INODE: u16 = 17;
+    /// An attribute: what else a memfd has.
+    pub const MEMFD: u16 = 18;
+    /// An attribute: all that an eventfd has.
+    pub const EVENTFD: u16 = 19;
+    /// An attribute: how an instance of kexecfs was mounted.
+    pub const INSTANCE: u16 = 20;
+}
+
+/// The only flag of a record: who does not know it must not restore its object.
+const REQUIRED: u16 = 1;
+const RECORD_LEN: usize = 8;
 /// Physical addresses have 52 bits at most wherever this runs.
 const MAX_PFN: u64 = 1 << 52;
 
@@ -97,94 +171,27 @@ impl WireError {
     }
 }
 
-/// How far the writer had come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Phase {
-    /// Complete, not sealed.
-    Prepared = 1,
-    /// Sealed.
-    Frozen = 2,
-}
-
-/// How many pages a folio of this order has; one for an order that cannot be.
-pub fn folio_pages(order: u32) -> u64 {
-    1u64.checked_shl(order).unwrap_or(1)
-}
-
-/// A run of folios of one order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// The first page frame.
-    pub pfn: u64,
-    /// How many folios.
-    pub folios: u32,
-    /// Their order.
-    pub order: u32,
-}
-
-impl Extent {
-    /// How many pages these are, if that is a number.
-    pub fn pages(&self) -> Option<u64> {
-        if self.order > MAX_ORDER {
-            return None;
-        }
-        u64::from(self.folios).checked_mul(folio_pages(self.order))
-    }
-
-    /// Whether folios of this order at this frame, from this page of a file on, can exist.
-    fn check(&self, file_page: u64) -> Result<u64, WireError> {
-        let pages = self.pages().ok_or(WireError::Malformed)?;
-        let mask = folio_pages(self.order).wrapping_sub(1);
-        let end = self.pfn.checked_add(pages).ok_or(WireError::Malformed)?;
-        if self.folios == 0 || end > MAX_PFN || (self.pfn | file_page) & mask != 0 {
-            return Err(WireError::Malformed);
-        }
-        Ok(pages)
+/// What must hold or is malformed.
+fn ensure(holds: bool) -> Result<(), WireError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(WireError::Malformed)
     }
 }
 
-/// Joins neighbouring folios to extents.
-#[derive(Default)]
-pub struct Joiner {
-    open: Option<Extent>,
-}
-
-impl Joiner {
-    /// Takes the next folio of a file; gives an extent that cannot grow any more.
-    pub fn push(&mut self, pfn: u64, order: u32) -> Option<Extent> {
-        if let Some(open) = &mut self.open {
-            let next = open.pages().and_then(|pages| open.pfn.checked_add(pages));
-            if open.order == order && next == Some(pfn) && open.folios < u32::MAX {
-                open.folios = open.folios.saturating_add(1);
-                return None;
-            }
-        }
-        self.open.replace(Extent {
-            pfn,
-            folios: 1,
-            order,
-        })
-    }
-
-    /// The last extent.
-    pub fn finish(&mut self) -> Option<Extent> {
-        self.open.take()
-    }
-}
-
-/// The length of a description of so many objects with so many extents in all.
-pub fn length(objects: usize, extents: usize) -> Option<usize> {
-    let objects = objects.checked_mul(OBJECT_LEN)?;
-    let extents = extents.checked_mul(EXTENT_LEN)?;
-    HEADER_LEN.checked_add(objects)?.checked_add(extents)
+/// How many zeros follow so many bytes.
+fn padding(len: usize) -> usize {
+    len.wrapping_neg() & 7
 }
 
 fn put(buf: &mut [u8], at: usize, bytes: &[u8]) -> Result<(), WireError> {
     let end = at.checked_add(bytes.len()).ok_or(WireError::Full)?;
-    buf.get_mut(at..end)
-        .ok_or(WireError::Full)?
-        .copy_from_slice(bytes);
+    let room = buf.get_mut(at..end).ok_or(WireError::Full)?;
+    // Of one length, which spares `copy_from_slice` its way to panic.
+    room.iter_mut()
+        .zip(bytes)
+        .for_each(|(to, from)| *to = *from);
     Ok(())
 }
 
@@ -193,12 +200,20 @@ fn get<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], WireError> {
     rest.first_chunk::<N>().copied().ok_or(WireError::Truncated)
 }
 
+fn get_u16(bytes: &[u8], at: usize) -> Result<u16, WireError> {
+    Ok(u16::from_le_bytes(get(bytes, at)?))
+}
+
 fn get_u32(bytes: &[u8], at: usize) -> Result<u32, WireError> {
     Ok(u32::from_le_bytes(get(bytes, at)?))
 }
 
 fn get_u64(bytes: &[u8], at: usize) -> Result<u64, WireError> {
     Ok(u64::from_le_bytes(get(bytes, at)?))
+}
+
+fn get_i64(bytes: &[u8], at: usize) -> Result<i64, WireError> {
+    Ok(i64::from_le_bytes(get(bytes, at)?))
 }
 
 #[cfg(test)]

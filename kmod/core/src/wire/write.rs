@@ -1,92 +1,255 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writing a description.
+//! Writing a body.
 
-use super::Extent;
-use super::{
-    crc::checksum, put, Phase, WireError, AT_CRC, AT_PHASE, HEADER_LEN, KIND_MEMORY, MAGIC, VERSION,
-};
+use super::pages::Layout;
+use super::read::{Object, Once};
+use super::{ensure, kind, padding, put, WireError, EXTENT_LEN, REQUIRED};
+use super::{Eventfd, Extent, File, Inode, Instance, Memfd, Session, Subsystem};
 
-/// Writes a description into a buffer that the caller has sized with [`length`](super::length).
-pub struct Writer<'a> {
-    buf: &'a mut [u8],
-    at: usize,
-    objects: u32,
-    /// Where the object being written begins, and its extents so far.
-    open: Option<(usize, u32)>,
+/// Where a [`BodyWriter`] writes: the same code first measures and then writes.
+pub trait Sink {
+    /// Takes the next bytes.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError>;
 }
 
-impl<'a> Writer<'a> {
-    /// Begins a description.
-    pub fn new(buf: &'a mut [u8], generation: u64, page_shift: u32) -> Result<Self, WireError> {
-        let mut writer = Writer {
-            buf,
-            at: 0,
-            objects: 0,
-            open: None,
-        };
-        writer.bytes(&MAGIC)?;
-        writer.bytes(&VERSION.to_le_bytes())?;
-        writer.bytes(&(HEADER_LEN as u32).to_le_bytes())?;
-        writer.bytes(&[0; 16])?;
-        writer.bytes(&generation.to_le_bytes())?;
-        writer.bytes(&page_shift.to_le_bytes())?;
-        writer.bytes(&[0; 20])?;
-        Ok(writer)
-    }
+/// Counts bytes.
+#[derive(Default)]
+pub struct Measure {
+    length: usize,
+}
 
-    /// Begins an object; its extents follow.
-    pub fn object(&mut self, token: u64, size: u64) -> Result<(), WireError> {
-        self.close_object()?;
-        let start = self.at;
-        self.bytes(&token.to_le_bytes())?;
-        self.bytes(&size.to_le_bytes())?;
-        self.bytes(&KIND_MEMORY.to_le_bytes())?;
-        self.bytes(&[0; 12])?;
-        self.open = Some((start, 0));
-        self.objects = self.objects.checked_add(1).ok_or(WireError::Full)?;
+impl Measure {
+    /// How many there were.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+}
+
+impl Sink for Measure {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        self.length = self
+            .length
+            .checked_add(bytes.len())
+            .ok_or(WireError::Full)?;
         Ok(())
     }
+}
 
-    /// Adds an extent to the object begun last.
-    pub fn extent(&mut self, extent: &Extent) -> Result<(), WireError> {
-        let (start, extents) = self.open.ok_or(WireError::Malformed)?;
-        self.bytes(&extent.pfn.to_le_bytes())?;
-        self.bytes(&extent.folios.to_le_bytes())?;
-        self.bytes(&extent.order.to_le_bytes())?;
-        self.open = Some((start, extents.checked_add(1).ok_or(WireError::Full)?));
-        Ok(())
+/// Writes into a buffer.
+pub struct Slice<'a> {
+    buf: &'a mut [u8],
+    at: usize,
+}
+
+impl<'a> Slice<'a> {
+    /// Begins at this offset.
+    pub fn new(buf: &'a mut [u8], at: usize) -> Self {
+        Slice { buf, at }
     }
 
-    /// Completes the description, in phase prepared; its length.
-    pub fn finish(mut self) -> Result<usize, WireError> {
-        self.close_object()?;
-        let len = self.at;
-        put(self.buf, 16, &(len as u64).to_le_bytes())?;
-        put(self.buf, 28, &self.objects.to_le_bytes())?;
-        let whole = self.buf.get_mut(..len).ok_or(WireError::Full)?;
-        seal(whole, Phase::Prepared)?;
-        Ok(len)
+    /// The offset of the next byte.
+    pub fn position(&self) -> usize {
+        self.at
     }
+}
 
-    fn close_object(&mut self) -> Result<(), WireError> {
-        if let Some((start, extents)) = self.open.take() {
-            put(self.buf, start.saturating_add(20), &extents.to_le_bytes())?;
-        }
-        Ok(())
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+impl Sink for Slice<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         put(self.buf, self.at, bytes)?;
         self.at = self.at.saturating_add(bytes.len());
         Ok(())
     }
 }
 
-/// Sets the phase and the checksum of a complete description of exactly these bytes.
-pub fn seal(whole: &mut [u8], phase: Phase) -> Result<(), WireError> {
-    put(whole, AT_PHASE, &(phase as u32).to_le_bytes())?;
-    put(whole, AT_CRC, &[0; 4])?;
-    let crc = checksum(whole);
-    put(whole, AT_CRC, &crc.to_le_bytes())
+/// Writes objects, each followed by its attributes. What it writes without an error is a valid
+/// body, or a part of one that begins with an object; after an error it is neither.
+pub struct BodyWriter<'a> {
+    sink: &'a mut dyn Sink,
+    page_shift: u32,
+    /// The attributes of the object begun last.
+    once: Option<Once>,
+    /// The pages begun last, and how many extents they still lack.
+    open: Option<(Layout, usize)>,
+}
+
+impl<'a> BodyWriter<'a> {
+    /// Begins with an object.
+    pub fn new(sink: &'a mut dyn Sink, page_shift: u32) -> Self {
+        BodyWriter {
+            sink,
+            page_shift,
+            once: None,
+            open: None,
+        }
+    }
+
+    /// Begins a session.
+    pub fn session(&mut self, session: &Session<'_>) -> Result<(), WireError> {
+        session.check()?;
+        let (face, owner) = (
+            (session.face as u32).to_le_bytes(),
+            session.owner.to_le_bytes(),
+        );
+        self.record(
+            kind::SESSION,
+            &[&session.id.to_le_bytes(), &face, &owner, session.name],
+        )
+    }
+
+    /// Begins a file.
+    pub fn file(&mut self, file: &File<'_>) -> Result<(), WireError> {
+        file.check()?;
+        let (token, session) = (file.token.to_le_bytes(), file.session.to_le_bytes());
+        self.record(kind::FILE, &[&token, &session, file.compatible])
+    }
+
+    /// Begins a subsystem.
+    pub fn subsystem(&mut self, subsystem: &Subsystem<'_>) -> Result<(), WireError> {
+        subsystem.check()?;
+        self.record(
+            kind::SUBSYSTEM,
+            &[&subsystem.data.to_le_bytes(), subsystem.name],
+        )
+    }
+
+    /// Adds the size of a file and begins its extents, exactly so many.
+    pub fn pages(&mut self, size: u64, extents: usize) -> Result<(), WireError> {
+        let layout = Layout::new(size, self.page_shift)?;
+        let len = extents
+            .checked_mul(EXTENT_LEN)
+            .and_then(|len| len.checked_add(8));
+        self.begin(kind::PAGES, true, len.ok_or(WireError::Full)?)?;
+        self.sink.put(&size.to_le_bytes())?;
+        self.open = Some((layout, extents));
+        Ok(())
+    }
+
+    /// Adds the next extent of the pages begun last.
+    pub fn extent(&mut self, extent: &Extent) -> Result<(), WireError> {
+        let (layout, left) = self.open.as_mut().ok_or(WireError::Malformed)?;
+        *left = left.checked_sub(1).ok_or(WireError::Malformed)?;
+        layout.add(extent)?;
+        self.sink.put(&extent.page.to_le_bytes())?;
+        self.sink.put(&extent.pfn.to_le_bytes())?;
+        self.sink.put(&extent.folios.to_le_bytes())?;
+        self.sink.put(&extent.order.to_le_bytes())
+    }
+
+    /// Adds a name and attributes in an instance.
+    pub fn inode(&mut self, inode: &Inode<'_>) -> Result<(), WireError> {
+        inode.check()?;
+        self.record(
+            kind::INODE,
+            &[
+                &inode.mode.to_le_bytes(),
+                &inode.uid.to_le_bytes(),
+                &inode.gid.to_le_bytes(),
+                &[0; 4],
+                &inode.atime.to_le_bytes(),
+                &inode.mtime.to_le_bytes(),
+                &inode.ctime.to_le_bytes(),
+                &inode.atime_nsec.to_le_bytes(),
+                &inode.mtime_nsec.to_le_bytes(),
+                &inode.ctime_nsec.to_le_bytes(),
+                &[0; 4],
+                inode.name,
+            ],
+        )
+    }
+
+    /// Adds what else a memfd has.
+    pub fn memfd(&mut self, memfd: &Memfd) -> Result<(), WireError> {
+        self.record(
+            kind::MEMFD,
+            &[
+                &memfd.pos.to_le_bytes(),
+                &memfd.seals.to_le_bytes(),
+                &memfd.flags.to_le_bytes(),
+                &memfd.mode.to_le_bytes(),
+                &[0; 4],
+            ],
+        )
+    }
+
+    /// Adds what an eventfd has.
+    pub fn eventfd(&mut self, eventfd: &Eventfd) -> Result<(), WireError> {
+        let (count, flags) = (eventfd.count.to_le_bytes(), eventfd.flags.to_le_bytes());
+        self.record(kind::EVENTFD, &[&count, &flags, &[0; 4]])
+    }
+
+    /// Adds how an instance was mounted.
+    pub fn instance(&mut self, instance: &Instance) -> Result<(), WireError> {
+        self.record(
+            kind::INSTANCE,
+            &[
+                &instance.limit.to_le_bytes(),
+                &instance.huge.to_le_bytes(),
+                &instance.mode.to_le_bytes(),
+                &instance.uid.to_le_bytes(),
+                &instance.gid.to_le_bytes(),
+                &u32::from(instance.key.is_some()).to_le_bytes(),
+                &[0; 4],
+                &instance.key.unwrap_or_default(),
+            ],
+        )
+    }
+
+    /// Adds a record of a kind that this code does not know, as a later version might.
+    pub fn unknown(&mut self, kind: u16, required: bool, payload: &[u8]) -> Result<(), WireError> {
+        let object = matches!(kind, kind::SESSION..=kind::SUBSYSTEM);
+        ensure(!object && !matches!(kind, kind::PAGES..=kind::INSTANCE))?;
+        self.begin(kind, required, payload.len())?;
+        self.sink.put(payload)?;
+        self.pad(payload.len())
+    }
+
+    /// Makes sure that nothing is missing.
+    pub fn finish(self) -> Result<(), WireError> {
+        self.check_closed()
+    }
+
+    /// Writes an object that was read as it was read, what this code does not know included.
+    pub fn again(&mut self, object: &Object<'_>) -> Result<(), WireError> {
+        self.check_closed()?;
+        self.once = None;
+        self.open = None;
+        self.sink.put(object.whole)
+    }
+
+    fn record(&mut self, kind: u16, fields: &[&[u8]]) -> Result<(), WireError> {
+        let len = fields
+            .iter()
+            .fold(0usize, |len, field| len.saturating_add(field.len()));
+        self.begin(kind, true, len)?;
+        fields.iter().try_for_each(|field| self.sink.put(field))?;
+        self.pad(len)
+    }
+
+    /// Writes the header of a record, if it can be in this place.
+    fn begin(&mut self, kind: u16, required: bool, len: usize) -> Result<(), WireError> {
+        self.check_closed()?;
+        ensure(kind != 0)?;
+        if kind < kind::ATTRIBUTES {
+            self.once = Some(Once::default());
+        } else {
+            let once = self.once.as_mut().ok_or(WireError::Malformed)?;
+            if kind <= kind::INSTANCE {
+                once.add(kind)?;
+            }
+        }
+        let len = u32::try_from(len).map_err(|_| WireError::Full)?;
+        let flags = if required { REQUIRED } else { 0 };
+        self.sink.put(&kind.to_le_bytes())?;
+        self.sink.put(&flags.to_le_bytes())?;
+        self.sink.put(&len.to_le_bytes())
+    }
+
+    fn pad(&mut self, len: usize) -> Result<(), WireError> {
+        self.sink.put([0; 8].get(..padding(len)).unwrap_or(&[]))
+    }
+
+    fn check_closed(&self) -> Result<(), WireError> {
+        ensure(!matches!(self.open, Some((_, left)) if left != 0))
+    }
 }

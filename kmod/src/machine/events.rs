@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The events of the state machine.
+
+use super::{with, Machine};
+use crate::{
+    errno, kho,
+    orchestrator::SessionId,
+    outgoing::Outgoing,
+    participant::{errno_of, Failure, Participant},
+    state::{Event, State},
+    sys,
+};
+use kernel::prelude::*;
+
+/// An event, and after it, without the lock, the end of instances that it alone kept alive.
+fn event<T>(work: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
+    let result = with(work);
+    // SAFETY: The lock is not held.
+    unsafe { sys::lu_instances_end() };
+    result
+}
+
+/// PREPARE.
+pub(crate) fn prepare(session: SessionId) -> Result {
+    if !kho::is_enabled() {
+        return Err(errno::not_supported());
+    }
+    event(|machine| machine.on_behalf(session, Machine::prepare))
+}
+
+/// FREEZE.
+pub(crate) fn freeze(session: SessionId) -> Result {
+    event(|machine| machine.on_behalf(session, |machine| machine.freeze(Event::Freeze)))
+}
+
+/// CANCEL.
+pub(crate) fn cancel(session: SessionId) -> Result {
+    if !kho::is_enabled() {
+        return Err(errno::not_supported());
+    }
+    event(|machine| {
+        machine.on_behalf(session, |machine| {
+            // The description first: it must not name what is no longer preserved.
+            machine.core.verdict(Event::Cancel).map_err(errno_of)?;
+            machine.outgoing = None;
+            machine.core.cancel(drop).map_err(errno_of)
+        })
+    })
+}
+
+/// FINISH.
+pub(crate) fn finish(session: SessionId) -> Result {
+    event(|machine| machine.on_behalf(session, Machine::finish))
+}
+
+impl Machine {
+    fn prepare(&mut self) -> Result {
+        let Self {
+            core,
+            generation,
+            outgoing,
+            ..
+        } = self;
+        let described = core.prepare(|core| Ok(Outgoing::describe(core, *generation)?));
+        let described = described.map_err(|Failure(err)| err);
+        let described = described.inspect_err(|_| core.forget_closed(drop))?;
+        pr_info!(
+            "generation {}: {} participants prepared, described in {} bytes\n",
+            *generation,
+            core.participants(),
+            described.len()
+        );
+        *outgoing = Some(described);
+        Ok(())
+    }
+
+    fn freeze(&mut self, event: Event) -> Result {
+        let Self { core, outgoing, .. } = self;
+        let before = core.state();
+        let result = core.freeze(event, |core| {
+            let outgoing = outgoing.as_mut().ok_or(EIO)?;
+            Ok(outgoing.freeze(core)?)
+        });
+        if core.state() == State::Normal && before != State::Normal {
+            // It failed, and all of it was undone: nothing may stay described.
+            *outgoing = None;
+            core.forget_closed(drop);
+        }
+        result.map_err(|Failure(err)| err)
+    }
+
+    fn finish(&mut self) -> Result {
+        self.core.verdict(Event::Finish).map_err(errno_of)?;
+        if let Some(incoming) = self.incoming.take() {
+            for (name, participant) in self.core.subsystems() {
+                let data = incoming.subsystem(name);
+                if let (Participant::Subsystem(subsystem), Some(data)) = (participant, data) {
+                    subsystem.finish(data);
+                }
+            }
+            self.freed = incoming.finish();
+            pr_info!(
+                "{} files of {} pages were not restored: freed\n",
+                self.freed.files,
+                self.freed.pages
+            );
+        }
+        self.core.finish().map_err(errno_of)
+    }
+
+    /// What nobody has asked for goes on to the next kernel, if that is the policy.
+    fn pass_on(&mut self) -> Result {
+        let Some(incoming) = &self.incoming else {
+            return Ok(());
+        };
+        let open = incoming.count().1;
+        if open == 0 {
+            return Ok(());
+        }
+        // SAFETY: No requirements.
+        if !unsafe { sys::lu_keep_unclaimed() } {
+            pr_warn!("{} files were never restored, and are lost now\n", open);
+            return Ok(());
+        }
+        incoming.preserve_unclaimed()?;
+        let mut outgoing = Outgoing::pass_on(incoming, self.generation)?;
+        outgoing.close()?;
+        self.outgoing = Some(outgoing);
+        pr_info!("{} files were never restored: passed on\n", open);
+        Ok(())
+    }
+}
+
+/// The machine goes down. Nothing can stop it any more, so all that is left is to freeze what is
+/// prepared, to pass on what nobody claimed, and to say what will be lost.
+pub(crate) fn restart() {
+    _ = with(|machine| {
+        if let Err(err) = machine.freeze(Event::Restart) {
+            pr_err!("freeze at restart failed ({:?}): nothing is handed over\n", err);
+        }
+        if machine.core.state() == State::Updated {
+            if let Err(err) = machine.pass_on() {
+                pr_err!("what nobody claimed cannot be passed on ({:?}): lost\n", err);
+            }
+        }
+        Ok(())
+    });
+}
+
+/// A kexec is about to begin, and can still be called off: that is what an error does. True if
+/// this froze the machine.
+pub(crate) fn before_kexec() -> Result<bool> {
+    event(|machine| {
+        if machine.core.state() != State::Prepared {
+            return Ok(false);
+        }
+        machine.freeze(Event::Restart).inspect_err(|err| {
+            pr_err!(
+                "freeze failed ({:?}): the kexec is called off, and the update cancelled\n",
+                err
+            );
+        })?;
+        Ok(true)
+    })
+}
+
+/// Somebody else called the kexec off after [`before_kexec`] froze the machine.
+pub(crate) fn kexec_aborted() {
+    _ = event(|machine| {
+        pr_warn!("the kexec was called off: the update is cancelled\n");
+        machine.outgoing = None;
+        machine.core.cancel(drop).map_err(errno_of)
+    });
+}
