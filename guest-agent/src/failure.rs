@@ -28,6 +28,26 @@ impl<T> Tell<T> for std::io::Result<T> {
     }
 }
 
+impl<T> Tell<T> for liveupdate_client::Result<T> {
+    fn tell(self, operation: impl Into<String>) -> Outcome<T> {
+        self.map_err(|error| refused(operation, &error))
+    }
+}
+
+/// The module refused.
+pub(crate) fn refused(operation: impl Into<String>, error: &liveupdate_client::Error) -> Failure {
+    let operation = operation.into();
+    // What was wanted may take several calls, and then it matters which one failed.
+    let mut detail = match operation.contains(error.operation()) {
+        true => error.errno().to_string(),
+        false => format!("{}: {}", error.operation(), error.errno()),
+    };
+    if !error.reason().is_empty() {
+        detail = format!("{detail}: {}", error.reason());
+    }
+    Failure { operation, errno: Some(error.errno().raw_os_error()), detail }
+}
+
 /// The kernel refused.
 pub(crate) fn system(operation: impl Into<String>, errno: Errno) -> Failure {
     Failure { operation: operation.into(), errno: Some(errno.raw_os_error()), detail: errno.to_string() }

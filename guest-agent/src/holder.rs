@@ -91,7 +91,10 @@ impl Holder {
             Request::Inject(Fault::Swap { object, pages }) => self.objects.get(object)?.swap(pages)?,
             Request::Drop => {
                 self.workload = None;
-                self.objects.clear();
+                let closed = self.objects.clear();
+                if let Some(interface) = &mut self.interface {
+                    closed.into_iter().try_for_each(|id| interface.closed(id))?;
+                }
             }
             other => return Err(refuse("ask the holder", format!("not its business: {other:?}"))),
         }
@@ -117,16 +120,24 @@ impl Holder {
         // Disjoint fields, so that the objects can ask the interface for their files.
         let Self { interface, objects, .. } = self;
         let Some(interface) = interface else { return Err(refuse("use the interface", "none is open")) };
-        objects.create(specs, |bytes| interface.create(bytes), say)
+        let created = objects.create(specs, |spec| interface.create(spec.id, spec.bytes), say);
+        if created.is_err() {
+            for spec in specs.iter().filter(|spec| objects.get(spec.id).is_err()) {
+                // What failed first is what is told.
+                let _ = interface.closed(spec.id);
+            }
+        }
+        created
     }
 
     fn start_workload(&mut self, id: ObjectId) -> Outcome<()> {
         self.idle()?;
         self.objects.vacant(id)?;
-        let file = self.interface()?.create(protocol::heartbeat::BYTES)?;
+        let file = self.interface()?.create(id, protocol::heartbeat::BYTES)?;
         let started = Workload::start(self.objects.insert(id, file));
         if started.is_err() {
             self.objects.remove(id);
+            let _ = self.interface()?.closed(id);
         }
         self.workload = Some(started?);
         Ok(())

@@ -1,11 +1,14 @@
 //! The guest's side of Liveupdate Lab.
 //!
-//! One static executable in two roles. As PID 1 ([`run_init`]) it talks to the host, keeps the kernel's
+//! One static executable in three roles. As PID 1 ([`run_init`]) it talks to the host, keeps the kernel's
 //! affairs (log, memory, kexec) and outlives everything. On `Request::Open` it starts itself again as
 //! the *holder* ([`run_holder`]), which owns what a user's live update agent would own: the open
 //! interface, the memory files, the workload. The holder can be killed to see what the kernel does.
+//! On `Request::Check` it starts itself as a *check* ([`run_check`]), which asks the kernel one thing.
 
 mod boot;
+mod checker;
+mod checks;
 mod child;
 mod failure;
 mod frames;
@@ -29,6 +32,9 @@ use protocol::message::Tsc;
 /// Argument that makes the executable the holder.
 pub const HOLDER: &CStr = c"holder";
 
+/// Argument that makes the executable a check.
+pub const CHECK: &CStr = c"check";
+
 /// Least time between two `Reply::Progress`.
 const PROGRESS: Duration = Duration::from_millis(250);
 
@@ -49,6 +55,12 @@ pub fn run_init(started: Tsc) -> ! {
 pub fn run_holder() -> ! {
     panic_in_one_line();
     holder::run()
+}
+
+/// Lives as a check, frames on standard input and output.
+pub fn run_check() -> ! {
+    panic_in_one_line();
+    checks::run()
 }
 
 /// A panic is told on the console and aborts: in PID 1 that is a kernel panic which the host sees.

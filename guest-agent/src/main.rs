@@ -1,4 +1,4 @@
-//! The executable: `/init` of a lab guest, and the holder process that it starts from itself.
+//! The executable: `/init` of a lab guest, and the processes that it starts from itself: the holder, and checks.
 
 // The standard library's start-up opens /dev/null when a standard stream is closed, and aborts where
 // /dev is not yet mounted. PID 1 begins before there is a /dev.
@@ -15,9 +15,9 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
     let started = guest_agent::now();
     // SAFETY: index 1 is within `argc`, and the caller vouches for the string.
     let role = (argc > 1).then(|| unsafe { CStr::from_ptr(*argv.add(1)) });
-    if role.is_some_and(|role| role == guest_agent::HOLDER) {
-        guest_agent::run_holder()
-    } else {
-        guest_agent::run_init(started)
+    match role {
+        Some(role) if role == guest_agent::HOLDER => guest_agent::run_holder(),
+        Some(role) if role == guest_agent::CHECK => guest_agent::run_check(),
+        _ => guest_agent::run_init(started),
     }
 }

@@ -144,16 +144,16 @@ impl Objects {
         self.0.remove(&id);
     }
 
-    /// Closes all.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
+    /// Closes all, and tells which they were.
+    pub(crate) fn clear(&mut self) -> Vec<ObjectId> {
+        std::mem::take(&mut self.0).into_keys().collect()
     }
 
     /// Makes and fills `specs`, with files from `create`; if one cannot be made, none is.
     pub(crate) fn create(
         &mut self,
         specs: &[ObjectSpec],
-        mut create: impl FnMut(u64) -> Outcome<OwnedFd>,
+        mut create: impl FnMut(&ObjectSpec) -> Outcome<OwnedFd>,
         say: &mut dyn FnMut(Reply),
     ) -> Outcome<()> {
         let total = specs.iter().fold(0u64, |sum, spec| sum.saturating_add(pages(spec.bytes)));
@@ -161,7 +161,7 @@ impl Objects {
         let mut made = Vec::new();
         let result = specs.iter().try_for_each(|spec| {
             self.vacant(spec.id)?;
-            let file = create(spec.bytes)?;
+            let file = create(spec)?;
             made.push(spec.id);
             self.insert(spec.id, file).fill(spec, &mut pace)
         });

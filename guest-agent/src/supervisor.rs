@@ -12,8 +12,10 @@ use rustix::{
 };
 
 use crate::{
+    HOLDER,
     boot::{self, Booted},
-    child::Child,
+    checker::Checks,
+    child::{self, Child},
     failure::{Outcome, refuse},
     kernel_log, kexec, memory, now,
     transport::Link,
@@ -29,7 +31,8 @@ pub(crate) struct Supervisor {
     started: Tsc,
     ready: Tsc,
     holder: Option<Child>,
-    /// The epoch in which the holder was asked what it has not yet answered.
+    checks: Checks,
+    /// The epoch in which the holder or a check was asked what it has not yet answered.
     pending: Option<u32>,
     queue: VecDeque<(u32, Request)>,
 }
@@ -37,7 +40,8 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(Booted { control, bulk, started, ready }: Booted) -> Self {
         let link = Link::new(control);
-        Self { link, bulk, started, ready, holder: None, pending: None, queue: VecDeque::new() }
+        let checks = Checks::default();
+        Self { link, bulk, started, ready, holder: None, checks, pending: None, queue: VecDeque::new() }
     }
 
     /// Lives.
@@ -57,7 +61,7 @@ impl Supervisor {
         }
     }
 
-    /// The next request that can be carried out now: those for the holder wait for their turn.
+    /// The next request that can be carried out now: while another process works, the others wait for their turn.
     fn next(&mut self) -> Option<(u32, Request)> {
         let at_once = |request: &Request| {
             matches!(request, Request::Hello { .. } | Request::ReadTsc | Request::Inject(Fault::KillHolder))
@@ -71,27 +75,35 @@ impl Supervisor {
 
     /// Waits until something comes, and takes it in.
     fn wait(&mut self, announce: Instant) {
-        let limit = (!self.link.is_open()).then(|| {
-            let rest = announce.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: 0, tv_nsec: rest.min(READY).subsec_nanos().into() }
-        });
+        let rest = || announce.saturating_duration_since(Instant::now()).min(READY);
+        let limit = (!self.link.is_open()).then(rest).into_iter().chain(self.checks.left()).min();
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         // While a request waits in the queue, more of them wait in the port.
         let heed = if self.queue.is_empty() { PollFlags::IN } else { PollFlags::empty() };
         let mut sources = vec![PollFd::new(self.link.port(), heed)];
         sources.extend(self.holder.as_ref().map(|holder| PollFd::new(holder.replies(), PollFlags::IN)));
+        let holders = sources.len();
+        sources.extend(self.checks.replies().map(|check| PollFd::new(check, PollFlags::IN)));
         if rustix::io::retry_on_intr(|| poll(&mut sources, limit.as_ref())).is_err() {
             return;
         }
         let port = sources[0].revents();
-        let holder = sources.get(1).is_some_and(|source| !source.revents().is_empty());
+        let speaks = |sources: &[PollFd<'_>]| sources.iter().any(|source| !source.revents().is_empty());
+        let (holder, check) = (speaks(&sources[1..holders]), speaks(&sources[holders..]));
         if holder {
             self.listen();
         }
-        if let Some(holder) = &mut self.holder {
-            holder.reap();
+        child::reap(|pid, status| {
+            self.checks.note_end(pid, status);
+            if let Some(holder) = &mut self.holder {
+                holder.note_end(pid, status);
+            }
+        });
+        if let Some(reply) = self.checks.proceed(check) {
+            self.pass_on(reply);
         }
         let heard = port.contains(PollFlags::IN) && self.link.receive(&mut self.queue).unwrap_or(false);
-        if !heard && !holder && port.intersects(PollFlags::HUP | PollFlags::ERR) {
+        if !heard && !holder && !check && port.intersects(PollFlags::HUP | PollFlags::ERR) {
             // No host is connected; poll does not wait for one.
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -110,7 +122,7 @@ impl Supervisor {
         }
     }
 
-    /// Says what the holder said, if it was asked and the host that asked still listens.
+    /// Says what the holder or a check said, if it was asked and the host that asked still listens.
     fn pass_on(&mut self, reply: Reply) {
         let Some(epoch) = self.pending else { return };
         if !matches!(reply, Reply::Progress { .. }) {
@@ -129,7 +141,7 @@ impl Supervisor {
         }
     }
 
-    /// Gives the reply, or nothing if the holder will.
+    /// Gives the reply, or nothing if another process will.
     fn carry_out(&mut self, request: Request) -> Outcome<Option<Reply>> {
         let from = now();
         let done = || Reply::Done { span: Span { from, to: now() } };
@@ -151,6 +163,7 @@ impl Supervisor {
             Request::PretendReboot => {
                 // A restart of the kernel would end it.
                 self.kill_holder()?;
+                self.checks.end()?;
                 self.link.send(&done());
                 return Err(kexec::restart_agent());
             }
@@ -164,6 +177,11 @@ impl Supervisor {
                 }
                 done()
             }
+            Request::Check(order) => {
+                self.checks.begin(order)?;
+                self.pending = Some(self.link.epoch());
+                return Ok(None);
+            }
             request => {
                 self.hand_over(&request)?;
                 return Ok(None);
@@ -174,7 +192,7 @@ impl Supervisor {
     /// Asks the holder; `Open` starts one if there is none.
     fn hand_over(&mut self, request: &Request) -> Outcome<()> {
         if self.holder.is_none() && matches!(request, Request::Open { .. }) {
-            self.holder = Some(Child::start()?);
+            self.holder = Some(Child::start(HOLDER)?);
         }
         let Some(holder) = &mut self.holder else {
             return Err(refuse("ask the holder", "there is none: open an interface first"));

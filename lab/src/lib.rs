@@ -10,15 +10,18 @@
 //! - [`scenario`]: from YAML to a plan that can be run.
 //! - [`run`]: one plan on one machine, to its verdict.
 //! - [`measure`]: fidelity and time.
+//! - [`requirement`]: what is asked for, by id; [`conformance`]: which of it the runs prove.
 //! - [`result`]: the one model of what was found out; [`report`]: shows it to people and machines.
 
 pub mod cache;
+pub mod conformance;
 pub mod host;
 pub mod image;
 pub mod kernel;
 pub mod machine;
 pub mod measure;
 pub mod report;
+pub mod requirement;
 pub mod result;
 pub mod run;
 pub mod scenario;

@@ -1,8 +1,12 @@
 //! The typed result of a run. Every figure in it was measured in that run.
 
+mod conformance;
+
 use protocol::message::Interface;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use conformance::{Cell, CellState, Claim, Conformance, Evidence};
 
 /// Raised whenever a field changes its name or its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -16,6 +20,9 @@ pub struct Report {
     pub environment: Environment,
     /// The runs, in order.
     pub runs: Vec<Run>,
+    /// What they prove, requirement by requirement, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conformance: Option<Conformance>,
 }
 
 /// Where and with what the runs ran.
@@ -99,6 +106,12 @@ pub struct Run {
     pub hops: Vec<Hop>,
     /// The steps that were begun, in order.
     pub steps: Vec<StepRecord>,
+    /// The words that it can be chosen by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// The requirements that it proves if it is green.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
     /// How guest time was read.
     pub clock: Option<ClockFacts>,
     /// Wall time on the host from QEMU's start to its end, in milliseconds. For the reader, not a measurement.
@@ -116,6 +129,11 @@ impl Run {
             (Outcome::Failed(failure), Some(demanded)) => failure.kind == demanded && self.as_demanded,
             _ => false,
         }
+    }
+
+    /// Why checks of it did not apply, in order.
+    pub fn not_applicable(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.steps.iter().filter_map(|step| Some((step.text.as_str(), step.not_applicable.as_deref()?)))
     }
 }
 
@@ -187,6 +205,10 @@ pub enum FailureKind {
     HolderDied,
     /// The agent broke the protocol, or claims what cannot be.
     AgentMisbehaved,
+    /// A named check found something else than it must.
+    CheckFailed,
+    /// A named check came to no end: it died, or was killed when its time was up.
+    CheckUnfinished,
 }
 
 /// One live update.
@@ -332,4 +354,7 @@ pub struct StepRecord {
     pub wall_ms: u64,
     /// Whether it did what it had to.
     pub ok: bool,
+    /// What the kernel lacks, if this was a check that does not apply for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_applicable: Option<String>,
 }

@@ -6,13 +6,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::{Order, Verdict};
+
 /// One object (a memory file) as the scenario knows it. Names stay on the host; the agent sees numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObjectId(pub u32);
 
 /// What an interface needs to find an object again in the next generation.
 ///
-/// The in-tree LUO takes the number that the caller chose, the module makes one that cannot be guessed.
+/// The in-tree LUO takes the number that the caller chose, the module makes one that cannot be guessed, and in
+/// kexecfs it is in the file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token(pub u64);
 
@@ -28,6 +31,23 @@ pub enum Interface {
     Luo,
     /// This project's module: `/dev/liveupdate_lab`, its own memory files.
     Module,
+    /// The module's other face, a file system: files in an instance of kexecfs.
+    Kexecfs,
+}
+
+impl Interface {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Luo, Self::Module, Self::Kexecfs];
+
+    /// Its name, as it stands in a scenario.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Luo => "luo",
+            Self::Module => "module",
+            Self::Kexecfs => "kexecfs",
+        }
+    }
 }
 
 /// The shape of one object.
@@ -162,6 +182,8 @@ pub enum Request {
     },
     /// Does a deliberate wrong.
     Inject(Fault),
+    /// Asks a named check in a process of its own.
+    Check(Order),
     /// Drops every object that the holder has open, so that its memory is free again.
     Drop,
     /// Reads the memory counters, after the kernel has given back what it can.
@@ -225,6 +247,13 @@ pub enum Reply {
     KernelLog {
         /// Its text.
         text: String,
+    },
+    /// Answers [`Request::Check`].
+    Checked {
+        /// What was found out.
+        verdict: Verdict,
+        /// When.
+        span: Span,
     },
     /// Work goes on.
     Progress {

@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Scenario(Scenario),
+    Scenario(Box<Scenario>),
     /// Show what this machine has of what the lab needs, and how to get the rest.
     Doctor,
     Test(Test),
@@ -40,6 +40,8 @@ Examples:
   cargo xtask scenario one-object               one of them
   cargo xtask scenario my.yaml --keep           a file of your own; keep console, logs and QEMU's command line
   cargo xtask scenario --filter hops -v         those with `hops` in their name, each step told
+  cargo xtask scenario --tag conformance        what proves a requirement, and the table of them all
+  cargo xtask scenario --skip-tag conformance   everything else
   cargo xtask scenario --interface luo          through the in-tree orchestrator only
   cargo xtask scenario --kernel 7.3.4           an exact release
   cargo xtask scenario --kernel path:~/linux    your own tree, built in place, incrementally
@@ -61,7 +63,14 @@ pub(crate) struct Scenario {
     /// Only those whose name contains this.
     #[arg(long, value_name = "TEXT")]
     pub(crate) filter: Option<String>,
-    /// Only this interface: `luo` (in-tree) or `module`.
+    /// Only those with this tag; given several times, those with any of them. `conformance` also shows which
+    /// requirement is proven on which face, and fails if one is neither proven nor explained.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// None of those with this tag.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) skip_tag: Vec<String>,
+    /// Only this interface: `luo` (in-tree), `module` (its device) or `kexecfs` (its file system).
     #[arg(long, value_parser = interface)]
     pub(crate) interface: Option<protocol::message::Interface>,
     /// The kernel to boot: 7.3, 7.3.4, path:DIR, git:REPOSITORY#REF, or a tarball's URL.
@@ -108,7 +117,8 @@ fn interface(text: &str) -> Result<protocol::message::Interface, String> {
     match text {
         "luo" => Ok(protocol::message::Interface::Luo),
         "module" => Ok(protocol::message::Interface::Module),
-        other => Err(format!("`{other}` is no interface: luo or module")),
+        "kexecfs" => Ok(protocol::message::Interface::Kexecfs),
+        other => Err(format!("`{other}` is no interface: luo, module or kexecfs")),
     }
 }
 

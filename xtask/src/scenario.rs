@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use lab::cache::Cache;
+use lab::conformance::{self, Declared, Scope};
 use lab::host::{Cancel, Consent, ensure};
 use lab::report::terminal::{LiveRun, Terminal, table};
-use lab::report::write_json;
+use lab::report::{conformance as matrix, write_json};
 use lab::result::{Outcome, Report, Run, SCHEMA_VERSION};
 use lab::run::stage::{self, Setup};
 use lab::run::{Limits, Stage};
 use lab::scenario::Document;
+use lab::scenario::diagnostic::{Diagnostic, nearest};
 use lab::scenario::library::{Error as LibraryError, Library};
 use lab::scenario::plan::Plan;
 
@@ -25,6 +27,11 @@ pub(crate) fn run(options: &Scenario, cancel: &Cancel) -> Exit {
             return Exit::Usage;
         }
     };
+    if let Err(error) = known_tags(&documents, options) {
+        eprintln!("error: {error}");
+        return Exit::Usage;
+    }
+    let documents: Vec<Document> = documents.into_iter().filter(|document| is_tagged(document, options)).collect();
     let plans = match plans(&documents, options) {
         Ok(plans) => plans,
         Err(error) => {
@@ -40,8 +47,15 @@ pub(crate) fn run(options: &Scenario, cancel: &Cancel) -> Exit {
         eprintln!("error: no scenario is left to run; `cargo xtask scenario --list` shows them all");
         return Exit::Usage;
     }
+    let matrix = match asked_for_conformance(&plans, options) {
+        Ok(matrix) => matrix,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Usage;
+        }
+    };
     let terminal = Terminal::new(options.verbose);
-    match perform(&plans, options, &terminal, cancel) {
+    match perform(&plans, options, matrix.as_ref(), &terminal, cancel) {
         Ok(exit) => exit,
         Err(error) => {
             terminal.clear();
@@ -54,8 +68,12 @@ pub(crate) fn run(options: &Scenario, cancel: &Cancel) -> Exit {
     }
 }
 
+fn library() -> Library {
+    Library::new(crate::workspace().join("scenarios"))
+}
+
 fn choose(options: &Scenario) -> Result<Vec<Document>, LibraryError> {
-    let library = Library::new(crate::workspace().join("scenarios"));
+    let library = library();
     let mut documents = if options.wanted.is_empty() {
         library.all()?
     } else {
@@ -65,6 +83,49 @@ fn choose(options: &Scenario) -> Result<Vec<Document>, LibraryError> {
         documents.retain(|document| document.name.contains(filter.as_str()));
     }
     Ok(documents)
+}
+
+/// A tag that no scenario has is a slip of the finger.
+fn known_tags(documents: &[Document], options: &Scenario) -> Result<(), String> {
+    let known: BTreeSet<&str> =
+        documents.iter().flat_map(|document| &document.scenario.tags.0).map(String::as_str).collect();
+    let unknown = options.tag.iter().chain(&options.skip_tag).find(|tag| !known.contains(tag.as_str()));
+    let Some(tag) = unknown else { return Ok(()) };
+    let meant = nearest(tag, known.iter().copied()).map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+    let all: Vec<&str> = known.into_iter().collect();
+    Err(format!("no scenario has the tag `{tag}`{meant} (tags: {})", all.join(", ")))
+}
+
+fn is_tagged(document: &Document, options: &Scenario) -> bool {
+    let has = |tags: &[String]| tags.iter().any(|tag| document.scenario.tags.0.contains(tag));
+    (options.tag.is_empty() || has(&options.tag)) && !has(&options.skip_tag)
+}
+
+/// What is to be said of requirements, if that was asked for: on which faces, and what is declared of them.
+fn asked_for_conformance(
+    plans: &[Planned<'_>],
+    options: &Scenario,
+) -> Result<Option<(Scope, Declared)>, Box<Diagnostic>> {
+    if !options.tag.iter().any(|tag| tag == conformance::TAG) {
+        return Ok(None);
+    }
+    let path = library().declarations();
+    let declared = Declared::read(&path)?;
+    for (document, plan) in plans {
+        let declared = plan.claims.iter().find(|claim| declared.reason(claim.requirement, plan.interface).is_some());
+        if let Some(claim) = declared {
+            let face = plan.interface.name();
+            let message = format!(
+                "{} on {face} is declared not applicable, and {} says to prove it",
+                claim.requirement, document.name
+            );
+            return Err(Box::new(Diagnostic::about(&path.to_string_lossy(), message)));
+        }
+    }
+    use protocol::message::Interface::{Kexecfs, Luo, Module};
+    let faces = [Module, Kexecfs, Luo].into_iter().filter(|&face| options.interface.is_none_or(|only| only == face));
+    let whole = options.wanted.is_empty() && options.filter.is_none() && options.skip_tag.is_empty();
+    Ok(Some((Scope { faces: faces.collect(), whole }, declared)))
 }
 
 type Planned<'a> = (&'a Document, Plan);
@@ -91,6 +152,7 @@ fn list(documents: &[Document]) {
 fn perform(
     plans: &[Planned<'_>],
     options: &Scenario,
+    requirements: Option<&(Scope, Declared)>,
     terminal: &Terminal,
     cancel: &Cancel,
 ) -> Result<Exit, Box<dyn std::error::Error>> {
@@ -114,14 +176,27 @@ fn perform(
         let Some(run) = one(&stage, document, plan, options, terminal, cancel) else { break };
         runs.push(run);
     }
-    let exit = judge(&runs, cancel);
+    let mut exit = judge(&runs, cancel);
     if !runs.is_empty() {
         println!("\n{}\n", table(&runs));
         let green = runs.iter().filter(|run| run.is_green()).count();
         println!("{green} passed, {} failed", runs.len() - green);
     }
+    let finished = runs.len() == plans.len();
+    let conformance =
+        requirements.filter(|_| finished).map(|(scope, declared)| conformance::judge(&runs, declared, scope));
+    if let Some(conformance) = &conformance {
+        println!("\n{}\n", matrix::table(conformance));
+        for line in matrix::reasons(conformance).lines() {
+            println!("{line}");
+        }
+        println!("\n{}", matrix::summary(conformance));
+        if exit == Exit::Passed && !conformance.is_met() {
+            exit = Exit::Failed;
+        }
+    }
     if let Some(path) = &options.json {
-        let report = Report { schema_version: SCHEMA_VERSION, environment, runs };
+        let report = Report { schema_version: SCHEMA_VERSION, environment, runs, conformance };
         write_json(&report, path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     Ok(exit)

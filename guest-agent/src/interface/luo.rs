@@ -107,7 +107,7 @@ impl Luo {
 }
 
 impl Interface for Luo {
-    fn create(&mut self, bytes: u64) -> Outcome<OwnedFd> {
+    fn create(&mut self, _id: ObjectId, bytes: u64) -> Outcome<OwnedFd> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let file = memfd_create(c"lab", flags).tell("memfd_create")?;
         ftruncate(&file, bytes).tell(format!("ftruncate of a memfd to {bytes} bytes"))?;

@@ -11,8 +11,16 @@ use crate::host::process::Watched;
 use crate::host::{Cancel, GUEST_TARGET, Progress, Versions};
 
 /// What the agent is made of, from the workspace's root.
-const SOURCES: [&str; 6] =
-    ["Cargo.toml", "Cargo.lock", "guest-agent/Cargo.toml", "guest-agent/src", "protocol/Cargo.toml", "protocol/src"];
+const SOURCES: [&str; 8] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "client/Cargo.toml",
+    "client/src",
+    "guest-agent/Cargo.toml",
+    "guest-agent/src",
+    "protocol/Cargo.toml",
+    "protocol/src",
+];
 
 /// Builds the agent, unless it was built from the same sources by the same compiler before.
 ///

@@ -101,7 +101,7 @@ impl<'a> Provider<'a> {
         job: &Job<'_>,
     ) -> Result<Kernel, Error> {
         let Resolved { source, tree } = resolve(source, self.refresh, job)?;
-        let key = self.key(&source.sha256, tools);
+        let key = key_of(&source.sha256, &fragment.for_series(tree::series(&tree)?), tools);
         let entry = self.cache.entry("kernel", &key);
         let purpose = format!("builds Linux {}", source.version);
         let ready = entry.obtain(Layout::InPlace, &purpose, (job.progress, job.cancel), |dir| {
@@ -126,10 +126,11 @@ impl<'a> Provider<'a> {
     ) -> Result<Kernel, Error> {
         let path = expand_home(path);
         let tree = path.canonicalize().map_err(|source| Error::io("open", &path, source))?;
-        let version = tree::series(&tree)?.to_string();
+        let series = tree::series(&tree)?;
         let state = tree_state::of(&tree)?;
-        let key = self.key(&state, tools);
-        let place = self.key(&tree.display().to_string(), tools);
+        let options = fragment.for_series(series);
+        let key = key_of(&state, &options, tools);
+        let place = key_of(&tree.display().to_string(), &options, tools);
         let build_dir = self.cache.root().join("path").join(place.short());
         let purpose = format!("builds {}", tree.display());
         let _lock = Lock::take(&self.cache.lock_path("path", &place), &purpose, job.progress, job.cancel)?;
@@ -154,18 +155,20 @@ impl<'a> Provider<'a> {
         })?;
         let source = ResolvedSource {
             requested: requested.to_string(),
-            version,
+            version: series.to_string(),
             origin: format!("directory {}", tree.display()),
             sha256: state,
         };
         let image = ready.dir.join("bzImage");
         Ok(kernel(&ready, &build_dir, tree, image, source, tools, &key))
     }
+}
 
-    fn key(&self, source: &str, tools: &Tools) -> Key {
-        let fragment = digest::bytes(&self.fragment);
-        Key::of([("source", source), ("fragment", &fragment)].into_iter().chain(tools.key_parts()))
-    }
+/// What a build is a function of. Of the fragment only what counts for the series: a word of explanation, or a line for
+/// another kernel, builds nothing anew.
+fn key_of(source: &str, options: &str, tools: &Tools) -> Key {
+    let options = digest::bytes(options);
+    Key::of([("source", source), ("options", &options)].into_iter().chain(tools.key_parts()))
 }
 
 fn kernel(

@@ -100,6 +100,9 @@ impl Terminal {
             Outcome::Infrastructure { message } => println!("{:>23} {}", "", plain(message)),
             Outcome::Passed => {}
         }
+        for (step, reason) in run.not_applicable() {
+            println!("{:>23} {}: {step}: {}", "", style("not applicable").yellow(), plain(reason));
+        }
         if !run.is_green() && !run.artefacts.is_empty() {
             println!("{:>23} kept: {}  (the same machine by hand: sh {}/qemu.sh)", "", run.artefacts, run.artefacts);
         }
@@ -139,7 +142,10 @@ fn row(run: &Run) -> [String; 8] {
         run.hops.iter().filter_map(|hop| time(&hop.time)).max().map_or("–".to_owned(), milliseconds)
     };
     let verdict = match (&run.outcome, run.is_green()) {
-        (Outcome::Passed, true) => "passed".to_owned(),
+        (Outcome::Passed, true) => match run.not_applicable().count() {
+            0 => "passed".to_owned(),
+            count => format!("passed, {count} n/a"),
+        },
         (Outcome::Failed(failure), true) => format!("red as it must be ({})", words(failure.kind)),
         (Outcome::Passed, false) => "passed, had to fail".to_owned(),
         (Outcome::Failed(failure), false) => format!("FAILED ({})", words(failure.kind)),
@@ -173,7 +179,7 @@ fn red_label(run: &Run) -> &'static str {
 }
 
 /// Text that does nothing to a terminal, and does not fill it.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().take(2000).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -62,6 +62,11 @@ impl<'a> Conversation<'a> {
         })
     }
 
+    /// How long a check may take and still be told from a guest that hangs.
+    pub(super) fn bound(&self, limit: Duration) -> Duration {
+        limit.min(self.limits.silence * 4 / 5)
+    }
+
     pub(super) fn observer(&mut self) -> &mut dyn Observer {
         self.observer
     }

@@ -18,6 +18,12 @@ pub(super) fn is_as_demanded(plan: &Plan, failure: &Failure, hops: &[Hop]) -> bo
             }
             _ => false,
         }),
+        FailureKind::CheckFailed | FailureKind::CheckUnfinished => plan.steps.iter().any(|step| match &step.action {
+            Action::Check { check, .. } => {
+                check.is_wrong_on_purpose() && failure.step.as_deref() == Some(plan.describe(&step.action).as_str())
+            }
+            _ => false,
+        }),
         _ => true,
     }
 }
@@ -98,6 +104,16 @@ mod tests {
         let swapped = failure(FailureKind::PagesSwapped, "verify ledger");
         assert!(is_as_demanded(&plan, &swapped, &[hop(14, 3)]));
         assert!(!is_as_demanded(&plan, &swapped, &[hop(15, 3)]), "one page too few");
+    }
+
+    #[test]
+    fn only_a_check_that_is_wrong_on_purpose_will_do() {
+        let yaml = "about: a test\nmust-fail: check-failed\ninterfaces: [module]\nsteps:\n  - check: state-is-normal-at-start\n  \
+             - check: says-what-is-not-so\n";
+        let plan = Document::parse("test", "test.yaml", yaml).unwrap().plan(Interface::Module).unwrap();
+        assert!(is_as_demanded(&plan, &failure(FailureKind::CheckFailed, "check says-what-is-not-so"), &[]));
+        assert!(!is_as_demanded(&plan, &failure(FailureKind::CheckFailed, "check state-is-normal-at-start"), &[]));
+        assert!(!is_as_demanded(&plan, &failure(FailureKind::CheckUnfinished, "check says-what-is-not-so"), &[]));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Walks through a plan.
 
+mod checks;
 mod hop;
 mod objects;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use protocol::check::Check;
 use protocol::message::{BootFacts, Fault, MemoryCounters, ObjectId, Reply, Request, Token};
 
 use super::artefacts::Artefacts;
@@ -70,13 +72,17 @@ pub(super) fn drive(
 /// Whether a guest that ended like this can still be talked to.
 fn answers_still(ended: &Result<(), Stop>) -> bool {
     use FailureKind::{
-        Leak, NotFound, PageCorrupted, PageMoved, PagesSwapped, Refused, UnexpectedlyFound, UpdateNotProven, WrongSize,
+        CheckFailed, CheckUnfinished, Leak, NotFound, PageCorrupted, PageMoved, PagesSwapped, Refused,
+        UnexpectedlyFound, UpdateNotProven, WrongSize,
     };
     match ended {
         Ok(()) => true,
         Err(Stop::Failed(failure)) => matches!(
             failure.kind,
-            Leak | NotFound
+            CheckFailed
+                | CheckUnfinished
+                | Leak
+                | NotFound
                 | PageMoved
                 | PageCorrupted
                 | PagesSwapped
@@ -118,6 +124,10 @@ struct Driver<'a> {
     early: Vec<Reading>,
     late: Vec<Reading>,
     memory: Option<MemoryCounters>,
+    /// What checks left to be found after the update.
+    notes: BTreeMap<Check, checks::Left>,
+    /// What the kernel lacks for the check under way.
+    not_applicable: Option<String>,
 }
 
 impl<'a> Driver<'a> {
@@ -138,6 +148,8 @@ impl<'a> Driver<'a> {
             early: Vec::new(),
             late: Vec::new(),
             memory: None,
+            notes: BTreeMap::new(),
+            not_applicable: None,
         }
     }
 
@@ -153,7 +165,8 @@ impl<'a> Driver<'a> {
             self.talk.observer().step(&text, generation);
             let mut ended = self.step(&step.action);
             let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            run.steps.push(StepRecord { text: text.clone(), generation, wall_ms, ok: ended.is_ok() });
+            let not_applicable = self.not_applicable.take();
+            run.steps.push(StepRecord { text: text.clone(), generation, wall_ms, ok: ended.is_ok(), not_applicable });
             if let Err(Stop::Failed(failure)) = &mut ended {
                 failure.step = Some(text);
                 failure.place = step.origin.and_then(|index| document.place_of_step(index));
@@ -206,6 +219,9 @@ impl<'a> Driver<'a> {
     }
 
     fn open(&mut self) -> Result<(), Stop> {
+        if !self.plan.has_holder() {
+            return Ok(());
+        }
         self.talk.ask_done(&Request::Open { interface: self.plan.interface }).map(drop)
     }
 
@@ -222,6 +238,7 @@ impl<'a> Driver<'a> {
             Action::Verify(ids) => ids.iter().try_for_each(|&id| self.verify(id)),
             Action::Inject(fault) => self.inject(*fault),
             Action::NoLeak { within } => self.no_leak(*within),
+            Action::Check { check, part, limit } => self.check(*check, *part, *limit),
         }
     }
 

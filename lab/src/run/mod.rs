@@ -116,6 +116,8 @@ pub fn run(
         as_demanded: false,
         hops: Vec::new(),
         steps: Vec::new(),
+        tags: plan.tags.clone(),
+        claims: plan.claims.clone(),
         clock: None,
         wall_ms: 0,
         artefacts: String::new(),

@@ -30,7 +30,13 @@ pub struct Diagnostic {
 const SHOWN: usize = 160;
 
 impl Diagnostic {
-    pub(super) fn new(path: &str, text: &str, place: Option<Place>, message: String, help: Option<String>) -> Self {
+    /// What is wrong with a file as a whole.
+    #[must_use]
+    pub fn about(path: &str, message: String) -> Self {
+        Self::new(path, "", None, message, None)
+    }
+
+    pub(crate) fn new(path: &str, text: &str, place: Option<Place>, message: String, help: Option<String>) -> Self {
         let line = place.and_then(|place| text.lines().nth(place.line.checked_sub(1)?));
         let line = line.map(|line| line.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect());
         Self { path: path.to_owned(), place, line, message, help }

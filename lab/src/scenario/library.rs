@@ -31,6 +31,9 @@ pub enum Error {
     },
 }
 
+/// Folders in a library's folder whose scenarios belong to it. Those in others are run by path.
+const SUBJECTS: [&str; 1] = [crate::conformance::TAG];
+
 /// A folder of scenarios.
 #[derive(Clone, Debug)]
 pub struct Library {
@@ -73,17 +76,34 @@ impl Library {
     }
 
     fn files(&self) -> Result<Vec<PathBuf>, Error> {
-        let unreadable = |source| Error::Unreadable { path: self.folder.clone(), source };
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            if path.extension().is_some_and(|extension| extension == "yaml") {
-                files.push(path);
+        let mut files = scenarios_in(&self.folder)?;
+        for subject in SUBJECTS.map(|subject| self.folder.join(subject)) {
+            if subject.is_dir() {
+                files.extend(scenarios_in(&subject)?);
             }
         }
-        files.sort();
         Ok(files)
     }
+
+    /// The file of what is declared not to apply.
+    #[must_use]
+    pub fn declarations(&self) -> PathBuf {
+        self.folder.join(crate::conformance::TAG).join(crate::conformance::FILE)
+    }
+}
+
+fn scenarios_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let unreadable = |source| Error::Unreadable { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let yaml = path.extension().is_some_and(|extension| extension == "yaml");
+        if yaml && !path.ends_with(crate::conformance::FILE) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn stem(path: &Path) -> String {

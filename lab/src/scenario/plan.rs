@@ -1,9 +1,12 @@
 //! A scenario that can be run: nothing left to decide, nothing left to check.
 
+use std::time::Duration;
+
+use protocol::check::Check;
 use protocol::message::{Event, Fault, Interface, ObjectId, ObjectSpec};
 
 use super::size::Size;
-use crate::result::FailureKind;
+use crate::result::{Claim, FailureKind};
 
 /// The number of the heartbeat object, whatever the scenario calls its own.
 pub const HEARTBEAT: ObjectId = ObjectId(0);
@@ -27,6 +30,10 @@ pub struct Plan {
     pub objects: Vec<Object>,
     /// What is done.
     pub steps: Vec<Step>,
+    /// Words that it is chosen by.
+    pub tags: Vec<String>,
+    /// What a green run proves, by requirement.
+    pub claims: Vec<Claim>,
 }
 
 /// An object of the scenario.
@@ -75,6 +82,26 @@ pub enum Action {
         /// How much less than at the first boot is no leak.
         within: Size,
     },
+    /// Asks a named check, or a half of one.
+    Check {
+        /// Which one.
+        check: Check,
+        /// Which part of it.
+        part: Part,
+        /// How long it may take.
+        limit: Duration,
+    },
+}
+
+/// A part of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Within,
+    /// What comes before an update.
+    Leave,
+    /// What comes after it.
+    Find,
 }
 
 /// One live update.
@@ -115,6 +142,12 @@ impl Plan {
         })
     }
 
+    /// Whether anything is asked of the process that holds session and objects: checks have processes of their own.
+    #[must_use]
+    pub fn has_holder(&self) -> bool {
+        self.steps.iter().any(|step| !matches!(step.action, Action::Check { .. } | Action::Update(_)))
+    }
+
     /// A step in words: `verify ledger`.
     #[must_use]
     pub fn describe(&self, action: &Action) -> String {
@@ -145,6 +178,9 @@ impl Plan {
             }
             Action::Inject(Fault::KillHolder) => "kill the session's holder".to_owned(),
             Action::NoLeak { within } => format!("require memory back within {within}"),
+            Action::Check { check, part: Part::Within, .. } => format!("check {check}"),
+            Action::Check { check, part: Part::Leave, .. } => format!("leave {check}"),
+            Action::Check { check, part: Part::Find, .. } => format!("find {check}"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The YAML of a scenario, as serde reads it.
 
+mod check;
+
 use std::num::NonZeroU32;
 
 use protocol::message::Interface;
@@ -10,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use super::diagnostic::{Diagnostic, Place, suggest};
 use super::size::Size;
 use crate::result::FailureKind;
+pub use check::{CheckStep, Patience};
 
 /// A scenario file.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +23,12 @@ pub struct Scenario {
     /// The interfaces that it runs through, each a run of its own.
     #[serde(default = "both_interfaces")]
     pub interfaces: Vec<Interface>,
+    /// The requirements that a green run proves, by id.
+    #[serde(default)]
+    pub proves: Names,
+    /// Words to choose scenarios by.
+    #[serde(default)]
+    pub tags: Names,
     /// The guest.
     #[serde(default)]
     pub machine: Machine,
@@ -116,6 +125,12 @@ pub enum Action {
     Swap(Swap),
     /// Kills the process that holds the session.
     KillAgent,
+    /// Asks a named check.
+    Check(CheckStep),
+    /// Asks the half of a named check that comes before an update.
+    Leave(CheckStep),
+    /// Asks the half that comes after it.
+    Find(CheckStep),
 }
 
 /// The steps' names, as they stand in YAML.
@@ -134,6 +149,9 @@ pub const STEPS: &[&str] = &[
     "corrupt",
     "swap",
     "kill-agent",
+    "check",
+    "leave",
+    "find",
 ];
 
 /// `create: {name: ledger, size: 64 MiB, count: 200}`
@@ -194,7 +212,7 @@ pub struct Swap {
 }
 
 /// `ledger`, or `[ledger, journal]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Names(pub Vec<String>);
 
 impl<'de> Deserialize<'de> for Names {
@@ -203,7 +221,7 @@ impl<'de> Deserialize<'de> for Names {
         impl<'de> serde::de::Visitor<'de> for Visitor {
             type Value = Names;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("the name of an object, or a list of names")
+                f.write_str("a name, or a list of names")
             }
             fn visit_str<E>(self, name: &str) -> Result<Names, E> {
                 Ok(Names(vec![name.to_owned()]))
@@ -221,7 +239,7 @@ impl<'de> Deserialize<'de> for Names {
 }
 
 fn both_interfaces() -> Vec<Interface> {
-    vec![Interface::Luo, Interface::Module]
+    vec![Interface::Luo, Interface::Module, Interface::Kexecfs]
 }
 
 fn yes() -> bool {

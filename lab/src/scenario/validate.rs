@@ -1,6 +1,7 @@
 //! From YAML to plan: follows every object and the state machine through the steps, and refuses what
 //! could not happen or would prove nothing.
 
+mod checks;
 mod objects;
 mod states;
 
@@ -14,6 +15,7 @@ use super::diagnostic::nearest;
 use super::locate::Turn;
 use super::plan::{Action, Object, Plan, Step};
 use super::raw::{self, Names};
+use crate::result::Claim;
 
 /// What is wrong, and the way to it in the YAML.
 #[derive(Debug)]
@@ -56,7 +58,10 @@ pub(super) fn plan(document: &Document, interface: Interface) -> Result<Plan, In
             help: Some("write `interfaces: [luo, module]`, or leave the key out".to_owned()),
         });
     }
-    let mut walk = Walk::new(scenario);
+    let top = |(path, message, help): Refusal| Invalid { path, message, help };
+    checks::tags(&scenario.tags).map_err(top)?;
+    let mut walk = Walk::new(scenario, interface);
+    walk.proves().map_err(top)?;
     for (index, step) in scenario.steps.iter().enumerate() {
         walk.origin = Some(index);
         walk.step(&step.0).map_err(|(turns, message, help)| {
@@ -75,6 +80,8 @@ pub(super) fn plan(document: &Document, interface: Interface) -> Result<Plan, In
         must_fail: scenario.must_fail,
         objects: walk.objects,
         steps: walk.steps,
+        tags: scenario.tags.0.clone(),
+        claims: walk.claims,
     })
 }
 
@@ -86,6 +93,7 @@ fn refuse<T>(message: impl Into<String>, help: impl Into<Option<&'static str>>) 
 
 struct Walk<'a> {
     scenario: &'a raw::Scenario,
+    interface: Interface,
     groups: BTreeMap<&'a str, Range<u32>>,
     objects: Vec<Object>,
     /// By object number; the heartbeat first.
@@ -97,14 +105,17 @@ struct Walk<'a> {
     looked: bool,
     /// Whether another kernel than the first was updated into: its memory cannot be compared.
     other_kernel: bool,
+    left: Vec<checks::Left>,
+    claims: Vec<Claim>,
     steps: Vec<Step>,
     origin: Option<usize>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(scenario: &'a raw::Scenario) -> Self {
+    fn new(scenario: &'a raw::Scenario, interface: Interface) -> Self {
         Self {
             scenario,
+            interface,
             groups: BTreeMap::new(),
             objects: Vec::new(),
             fates: vec![Fate::Lost],
@@ -113,6 +124,8 @@ impl<'a> Walk<'a> {
             updates: 0,
             looked: false,
             other_kernel: false,
+            left: Vec::new(),
+            claims: Vec::new(),
             steps: Vec::new(),
             origin: None,
         }
@@ -200,6 +213,9 @@ impl<'a> Walk<'a> {
                 Ok(())
             }
             raw::Action::KillAgent => self.kill_agent(),
+            raw::Action::Check(step) => self.check(step),
+            raw::Action::Leave(step) => self.leave(step),
+            raw::Action::Find(step) => self.find(step),
         }
     }
 
@@ -232,11 +248,13 @@ impl<'a> Walk<'a> {
     }
 
     fn end(&self) -> Result<(), Refusal> {
-        if self.updates == 0 {
+        // A check proves something within one kernel; an object does not.
+        if self.updates == 0 && !(self.checked() && self.objects.is_empty()) {
             return refuse("there is no `update`: the run would prove nothing", None);
         }
         self.all_verified()?;
         self.all_accounted_for()?;
+        self.all_found()?;
         if let Some(id) = self.fates.iter().position(|fate| matches!(fate, Fate::Handed)) {
             return refuse(
                 format!("`{}` is preserved and never looked at again: the run would prove nothing", self.name_at(id)),
@@ -246,7 +264,7 @@ impl<'a> Walk<'a> {
         if !self.looked {
             return refuse(
                 "nothing is looked at after the last update: the run would prove nothing",
-                "add a `verify`, an `absent` or a `no-leak` step",
+                "add a `verify`, an `absent`, a `no-leak`, a `check` or a `find` step",
             );
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its stage has failed")]
 
+mod checks;
 mod elf;
 mod misbehaviour;
 mod support;

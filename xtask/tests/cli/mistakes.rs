@@ -64,7 +64,7 @@ fn options_are_checked_before_anything_happens() {
         (&["--kernel", "http://example.org/linux.tar.xz"], &["sha256"]),
         (&["--kernel", "7.3-rc1"], &["git"]),
         (&["--accel", "xen"], &["`xen` is no accelerator", "auto, kvm or tcg"]),
-        (&["--interface", "lou"], &["luo or module"]),
+        (&["--interface", "lou"], &["luo, module or kexecfs"]),
         (&["--timeout", "0"], &["--timeout", "between 0.1 s and a day"]),
         (&["--timeout", "soon"], &["not a number of seconds"]),
         (&["--silence=-3"], &["--silence", "between 0.1 s and a day"]),

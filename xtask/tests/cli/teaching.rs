@@ -1,5 +1,6 @@
 //! What the command line says of itself.
 
+use lab::scenario::Document;
 use lab::scenario::library::Library;
 
 use crate::common::{say, workspace};
@@ -31,6 +32,8 @@ fn the_help_of_scenario_teaches_by_example() {
     let wanted = [
         "--kernel",
         "--interface",
+        "--tag",
+        "--skip-tag",
         "--accel",
         "--timeout",
         "--silence",
@@ -56,6 +59,24 @@ fn the_list_has_every_scenario_and_what_it_proves() {
 }
 
 #[test]
+fn tags_choose() {
+    let all = Library::new(workspace().join("scenarios")).all().expect("the shipped scenarios are sound");
+    let tagged = |document: &&Document| document.scenario.tags.0.iter().any(|tag| tag == "conformance");
+    let wanted: Vec<&str> = all.iter().filter(tagged).map(|document| document.name.as_str()).collect();
+    let only = say(&["scenario", "--list", "--tag", "conformance"]).exits(0);
+    let names = |out: &str| {
+        out.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&only.out), wanted, "{only}");
+    let others = say(&["scenario", "--list", "--skip-tag", "conformance"]).exits(0);
+    assert_eq!(names(&others.out).len() + wanted.len(), all.len(), "{others}");
+    say(&["scenario", "--tag", "conformanse"])
+        .exits(2)
+        .says(&["no scenario has the tag", "did you mean `conformance`?"]);
+    say(&["scenario", "--tag", "conformance", "--skip-tag", "conformance"]).exits(2).says(&["no scenario is left"]);
+}
+
+#[test]
 fn the_schema_is_one_and_refuses_what_is_no_result() {
     let ended = say(&["schema"]).exits(0);
     let schema: serde_json::Value = serde_json::from_str(&ended.out).expect("JSON");
@@ -71,7 +92,7 @@ fn the_schema_is_one_and_refuses_what_is_no_result() {
 fn the_version_of_results_is_in_the_schema_and_documented() {
     let schema: serde_json::Value = serde_json::from_str(&say(&["schema"]).exits(0).out).expect("JSON");
     let properties = schema["properties"].as_object().expect("an object's properties");
-    for name in ["schema_version", "environment", "runs"] {
+    for name in ["schema_version", "environment", "runs", "conformance"] {
         assert!(properties.contains_key(name), "{properties:?}");
         assert!(properties[name]["description"].is_string(), "{name} is not described");
     }

@@ -51,6 +51,9 @@ impl<'a> Walk<'a> {
         if matches!(self.state, State::Prepared | State::Frozen) {
             return refuse("nothing can be registered between `prepare` and `update`", "preserve before prepare");
         }
+        if self.driven() {
+            return refuse("a check that was left moves the state machine itself", "preserve after the next update");
+        }
         for &id in &ids {
             match *self.fate(id) {
                 Fate::Live { verified } => *self.fate(id) = Fate::Preserved { verified },

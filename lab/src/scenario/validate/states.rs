@@ -10,8 +10,13 @@ use crate::scenario::size::Size;
 impl Walk<'_> {
     pub(super) fn prepare(&mut self) -> Result<(), Refusal> {
         match self.state {
-            State::Normal if self.anything_preserved() => {}
-            State::Normal => return refuse("there is nothing to prepare", "a `preserve` step must come before"),
+            State::Normal if self.driven() => {
+                return refuse("a check that was left moves the state machine itself", None);
+            }
+            State::Normal if self.anything_handed_over() => {}
+            State::Normal => {
+                return refuse("there is nothing to prepare", "a `preserve` or a `leave` step must come before");
+            }
             State::Updated => return refuse("the last update is not finished", "`finish` before the next `prepare`"),
             State::Prepared | State::Frozen => return refuse("it is prepared already", None),
         }
@@ -49,7 +54,7 @@ impl Walk<'_> {
     pub(super) fn update(&mut self, options: &raw::UpdateOptions) -> Result<(), Refusal> {
         self.all_verified()?;
         self.all_accounted_for()?;
-        let hands_over = self.anything_preserved();
+        let hands_over = self.anything_handed_over();
         match self.state {
             State::Updated if hands_over => {
                 return refuse("the last update is not finished", "`finish` before what is preserved can go on");
@@ -100,7 +105,7 @@ impl Walk<'_> {
     }
 
     pub(super) fn no_leak(&mut self, within: Size) -> Result<(), Refusal> {
-        if self.anything_preserved() {
+        if self.anything_handed_over() || self.driven() {
             return refuse(
                 "what is preserved keeps its memory",
                 "`no-leak` comes before `preserve`, or after `cancel`",
