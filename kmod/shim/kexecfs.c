@@ -78,6 +78,24 @@ static int lu_fill_super(struct super_block *sb, struct fs_context *fc)
 	return lu_control_fill(instance);
 }
 
+static const char *lu_why(s64 err)
+{
+	switch (err) {
+	case -EBUSY:
+		return "mounted already, or an update is under way";
+	case -ENOENT:
+		return "nothing to retrieve under this name";
+	case -EEXIST:
+		return "one waits to be retrieved";
+	case -EACCES:
+		return "the key does not fit";
+	case -EINVAL:
+		return "a name is of visible ASCII characters";
+	default:
+		return "failed";
+	}
+}
+
 static int lu_get_tree(struct fs_context *fc)
 {
 	struct lu_instance *instance = fc->fs_private;
@@ -91,8 +109,8 @@ static int lu_get_tree(struct fs_context *fc)
 		return invalfc(fc, "retrieve and fresh exclude each other");
 	session = lu_on_instance_claim(&params, &instance);
 	if (session < 0) {
-		errorfc(fc, "instance '%s' of uid %u: error %lld", params.name, params.owner,
-			session);
+		errorfc(fc, "instance '%s' of uid %u: %s (%lld)", params.name, params.owner,
+			lu_why(session), session);
 		return session;
 	}
 
