@@ -75,6 +75,12 @@ pub struct Session<S: Store> {
     pub reason: Reason,
 }
 
+impl<S: Store> Session<S> {
+    fn is_instance(&self) -> bool {
+        self.key.is_some_and(|key| key.face == Face::Instance)
+    }
+}
+
 impl<S: Store, P: Participant> Orchestrator<S, P> {
     /// The previous kernel had this session.
     pub fn inherit(&mut self, key: Key, id: u64) -> Result<(), Refusal> {
@@ -85,11 +91,15 @@ impl<S: Store, P: Participant> Orchestrator<S, P> {
         Ok(self.inherited.insert(key, new)?)
     }
 
-    /// Nothing of the previous kernel's is left.
-    pub fn disinherit(&mut self) {
+    /// Nothing of the previous kernel's is left. An instance that was about to be restored finds
+    /// its session closed, rather than itself empty.
+    pub(super) fn disinherit(&mut self) {
         self.inherited = Map::new();
         for (_, session) in self.sessions.iter_mut() {
-            session.domain = None;
+            let named = matches!(session.domain.take(), Some(Domain::Named(_)));
+            if named && session.is_instance() && session.instance.is_none() {
+                session.open = false;
+            }
         }
     }
 
@@ -189,6 +199,9 @@ impl<S: Store, P: Participant> Orchestrator<S, P> {
         identity: u64,
         participant: P,
     ) -> Result<Id, Refusal> {
+        if !self.sessions.get(&session).is_some_and(|found| found.open) {
+            return Err(Refusal::NotFound);
+        }
         let id = self.register(session, Label::Instance(name), identity, participant)?;
         if let Some(session) = self.sessions.get_mut(&session) {
             session.instance = Some(id);

@@ -458,3 +458,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_instance_is_not_restored_empty_after_a_finish_in_between() {
+    let mut bench = Bench::new();
+    let key = Key {
+        face: Face::Instance,
+        owner: 0,
+        name: name("db"),
+    };
+    bench.machine.inherit(key, 7).unwrap();
+    bench.machine.hand_over().unwrap();
+    let session = bench.machine.retrieve(key).unwrap();
+    bench.machine.finish().unwrap();
+    let fake = Fake::new(1, &bench.log);
+    let filled = bench.machine.register_instance(session, key.name, 1, fake);
+    assert_eq!(filled, Err(Refusal::NotFound));
+    bench.machine.end_session(session, |_| ());
+    bench.machine.create(key).unwrap();
+}

@@ -142,3 +142,22 @@ fn phases_and_seals() {
     assert_eq!(seal_root(&mut [], crc32c), Err(WireError::Truncated));
     assert_eq!(seal_root(&mut [0; 64], crc32c), Err(WireError::Truncated));
 }
+
+#[test]
+fn pages_have_a_size_that_can_be() {
+    for (shift, right) in [
+        (0, true),
+        (30, true),
+        (31, false),
+        (64, false),
+        (u32::MAX, false),
+    ] {
+        let mut root = root_of(&[], 1);
+        let written = write_root(&mut root, 1, shift, [].into_iter(), 0, crc32c);
+        assert_eq!(written.is_ok(), right);
+        // Write it without the writer's checks, too.
+        root[40..44].copy_from_slice(&shift.to_le_bytes());
+        seal_root(&mut root, crc32c).unwrap();
+        assert_eq!(Root::parse(&root, shift, crc32c).is_ok(), right);
+    }
+}

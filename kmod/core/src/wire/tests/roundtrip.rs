@@ -60,6 +60,24 @@ proptest! {
     }
 
     #[test]
+    fn what_was_read_is_written_again(samples in samples()) {
+        let body = write(&samples);
+        let bytes = root_of(&body, 1);
+        let root = Root::parse(&bytes, SHIFT, crc32c).unwrap();
+        let mut again = std::vec![0xee; body.len()];
+        let mut slice = Slice::new(&mut again, 0);
+        let mut writer = BodyWriter::new(&mut slice, SHIFT);
+        for object in Body::parse(&body, &root, crc32c).unwrap().objects() {
+            writer.again(&object).unwrap();
+            let more = writer.unknown(21, false, b"");
+            prop_assert_eq!(more, Err(WireError::Malformed), "it is complete");
+        }
+        writer.finish().unwrap();
+        prop_assert_eq!(slice.position(), body.len());
+        prop_assert_eq!(again, body, "what is not known is in it too");
+    }
+
+    #[test]
     fn a_small_buffer_is_an_error(samples in samples(), short in 1usize..64) {
         let mut body = write(&samples);
         prop_assume!(!body.is_empty());
