@@ -45,16 +45,12 @@ pub(crate) fn read_from<T: Plain>(arg: usize, first: usize) -> Result<T> {
     let mut value = T::default();
     // SAFETY: `value` is writable for its size, and any bytes make a value of it, as it is
     // `Plain`. `arg` needs no trust: C copies through the checks for user addresses.
-    to_result(unsafe {
-        sys::lu_args_in((&raw mut value).cast(), first, size_of::<T>(), arg)
-    })?;
+    to_result(unsafe { sys::lu_args_in((&raw mut value).cast(), first, size_of::<T>(), arg) })?;
     Ok(value)
 }
 
 /// Writes results back over an argument that [`read`] has taken, as much as it has room for.
 pub(crate) fn write<T: Plain>(arg: usize, value: &T) -> Result {
     // SAFETY: `value` is readable for its size and has no padding, as it is `Plain`.
-    to_result(unsafe {
-        sys::lu_args_out(arg, core::ptr::from_ref(value).cast(), size_of::<T>())
-    })
+    to_result(unsafe { sys::lu_args_out(arg, core::ptr::from_ref(value).cast(), size_of::<T>()) })
 }

@@ -2,20 +2,21 @@
 
 //! What the previous kernel handed to this one.
 
+mod instance;
 mod object;
+mod sort;
 
 use crate::{
     folio::PAGE_SHIFT,
     kho::{is_there, InBlob, Mapped},
     name::Name,
-    orchestrator::{Domain, Face, Key},
+    orchestrator::{Domain, Key},
     outgoing::crc32c,
-    participant::instance::Handle,
-    sys,
     wire::{self, Body, BodyWriter, Kind, Phase, Root, WireError},
 };
-use kernel::{error::to_result, prelude::*, rbtree::RBTree};
+use kernel::{prelude::*, rbtree::RBTree};
 
+pub(crate) use instance::Instance;
 pub(crate) use object::Inherited;
 
 /// What a FINISH gave back.
@@ -25,17 +26,6 @@ pub(crate) struct Freed {
     pub(crate) files: u64,
     /// Pages.
     pub(crate) pages: u64,
-}
-
-/// An instance of the previous kernel's: its files, and how far they are restored.
-pub(crate) struct Instance {
-    /// How it was mounted.
-    pub(crate) params: wire::Instance,
-    files: KVVec<Inherited>,
-    /// What an attempt that failed has restored so far. The next one goes on with it.
-    half: Option<Handle>,
-    /// It was mounted: from then on it is its user's.
-    given: bool,
 }
 
 /// Everything from the previous kernel. What nobody restores stays reserved until
@@ -140,93 +130,6 @@ impl Incoming {
              until the next kexec\n",
             err.name()
         );
-    }
-
-    /// Puts each object where it is looked for.
-    fn sort(&mut self, body: Body<'static>) -> Result {
-        for object in body.objects() {
-            if let Kind::Session(session) = object.kind {
-                self.sort_session(&object, session)?;
-            }
-        }
-        for object in body.objects() {
-            match object.kind {
-                Kind::Session(_) => {}
-                Kind::File(file) => self.sort_file(object, file)?,
-                Kind::Subsystem(subsystem) => {
-                    let name = Name::new(subsystem.name);
-                    match name.filter(|_| object.refused().is_none()) {
-                        Some(name) => {
-                            self.subsystems
-                                .try_create_and_insert(name, subsystem.data, GFP_KERNEL)?;
-                        }
-                        None => self.odd(object, "a subsystem that it does not understand")?,
-                    }
-                }
-                Kind::Unknown(_) => self.odd(object, "an object of an unknown kind")?,
-            }
-        }
-        Ok(())
-    }
-
-    fn sort_session(&mut self, object: &wire::Object<'static>, session: wire::Session<'_>) -> Result {
-        let face = match session.face {
-            wire::Face::Device => None,
-            wire::Face::SessionFile => Some(Face::Session),
-            wire::Face::Instance => Some(Face::Instance),
-        };
-        let (Some(face), Some(name)) = (face, Name::new(session.name)) else {
-            pr_warn!("a session without a usable name: what it had can only be freed\n");
-            return Ok(());
-        };
-        if object.refused().is_some() {
-            pr_warn!("session {}: left in a way unknown here, it can only be freed\n", name.as_str());
-            return Ok(());
-        }
-        let key = Key {
-            face,
-            owner: session.owner,
-            name,
-        };
-        self.sessions
-            .try_create_and_insert(session.id, key, GFP_KERNEL)?;
-        if face == Face::Instance {
-            let new = Instance {
-                params: object.instance().ok_or(EINVAL)?,
-                files: KVVec::new(),
-                half: None,
-                given: false,
-            };
-            self.instances
-                .try_create_and_insert(session.id, new, GFP_KERNEL)?;
-        }
-        Ok(())
-    }
-
-    fn sort_file(&mut self, object: wire::Object<'static>, file: wire::File<'_>) -> Result {
-        let inherited = Inherited::new(object);
-        if let Some(instance) = self.instances.get_mut(&file.session) {
-            if file.token == 0 {
-                return Ok(instance.files.push(inherited, GFP_KERNEL)?);
-            }
-        }
-        let domain = match file.session {
-            0 => Domain::Device,
-            id if self.sessions.get(&id).is_some() => Domain::Named(id),
-            _ => return self.odd(object, "a file of no session"),
-        };
-        if file.token == 0 || self.files.get(&file.token).is_some() {
-            return self.odd(object, "a file without a token of its own");
-        }
-        self.files
-            .try_create_and_insert(file.token, (domain, inherited), GFP_KERNEL)?;
-        Ok(())
-    }
-
-    /// Cannot be restored here, but its pages can be released.
-    fn odd(&mut self, object: wire::Object<'static>, what: &str) -> Result {
-        pr_warn!("the previous kernel left {}: it can only be freed\n", what);
-        Ok(self.strange.push(Inherited::new(object), GFP_KERNEL)?)
     }
 
     /// The sessions, for the core's books.
@@ -343,75 +246,6 @@ impl Incoming {
         });
         result
     }
-}
-
-impl Instance {
-    /// Whether it has not been mounted yet.
-    pub(crate) fn is_waiting(&self) -> bool {
-        !self.given
-    }
-
-    /// The half restored one that an earlier attempt left.
-    pub(crate) fn half(&self) -> Option<Handle> {
-        self.half
-    }
-
-    /// Restores its files into the mounted instance. On failure what has been done is kept with
-    /// that, for the next attempt.
-    pub(crate) fn fill(&mut self, handle: Handle) -> Result {
-        if self.given {
-            return Ok(());
-        }
-        if self.half != Some(handle) {
-            adopt(handle, &self.params)?;
-        }
-        let result = self
-            .files
-            .iter_mut()
-            .try_for_each(|inherited| inherited.restore_into(handle));
-        match (result, self.half) {
-            (Ok(()), half) => {
-                self.given = true;
-                self.half = None;
-                if let Some(half) = half {
-                    half.put();
-                }
-                Ok(())
-            }
-            (Err(err), Some(_)) => Err(err),
-            (Err(err), None) => {
-                handle.get();
-                self.half = Some(handle);
-                Err(err)
-            }
-        }
-    }
-
-    fn free(self, freed: &mut Freed) {
-        if self.given {
-            return;
-        }
-        for inherited in self.files {
-            inherited.free(freed);
-        }
-        if let Some(half) = self.half {
-            half.put();
-        }
-    }
-}
-
-/// Makes a mounted instance what it was, but for what its mount's options say otherwise.
-fn adopt(handle: Handle, params: &wire::Instance) -> Result {
-    let params = sys::lu_params {
-        limit: params.limit,
-        huge: params.huge,
-        mode: params.mode,
-        uid: params.uid,
-        gid: params.gid,
-        ..Default::default()
-    };
-    // SAFETY: The instance is live, and the parameters readable.
-    to_result(unsafe { sys::lu_instance_adopt(handle.as_ptr(), &params) })
 }
 
 /// The body's own memory, when nothing points into it any more.

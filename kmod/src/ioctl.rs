@@ -65,8 +65,7 @@ impl Caller {
         let token = machine::preserve(self.session, args.fd, args.flags)?;
         args.token = token;
         // A registration whose token nobody learnt could only be ended with the session.
-        args::write(arg, &args)
-            .inspect_err(|_| _ = machine::unpreserve(self.session, token))
+        args::write(arg, &args).inspect_err(|_| _ = machine::unpreserve(self.session, token))
     }
 
     fn unpreserve(self, arg: usize) -> Result {
@@ -90,9 +89,8 @@ impl Caller {
     fn restore_file(self, arg: usize, mut args: liveupdate_lab_fd_restore) -> Result {
         // First, so that being out of descriptors costs nothing.
         let fd = reserve_fd()?;
-        let file = machine::with_inherited(self.session, args.token, |inherited| {
-            inherited.restore()
-        })?;
+        let file =
+            machine::with_inherited(self.session, args.token, |inherited| inherited.restore())?;
         // Not under the machine's lock: user memory can make its writer wait for user space.
         let written = number(&fd).and_then(|number| {
             args.fd = number;
@@ -149,8 +147,7 @@ impl Caller {
 
     fn info(self, arg: usize) -> Result {
         let mut args: liveupdate_lab_fd_info = args::read(arg)?;
-        let info =
-            machine::with_inherited(self.session, args.token, |inherited| inherited.info())?;
+        let info = machine::with_inherited(self.session, args.token, |inherited| inherited.info())?;
         args.kind = info.kind;
         args.bytes = info.bytes;
         args.flags = info.flags;

@@ -5,6 +5,8 @@
 
 mod events;
 mod faces;
+mod instances;
+mod subsystems;
 
 use crate::{
     containers::Kernel,
@@ -21,6 +23,8 @@ use kernel::{bindings, prelude::*};
 
 pub(crate) use events::{before_kexec, cancel, finish, freeze, kexec_aborted, prepare, restart};
 pub(crate) use faces::*;
+pub(crate) use instances::{claim_instance, end_instance, fill_instance};
+pub(crate) use subsystems::{register_subsystem, subsystem_data, unregister_subsystem};
 
 /// The core with the kernel's containers and participants.
 pub(crate) type Core = Orchestrator<Kernel, Participant>;
@@ -114,7 +118,10 @@ impl Machine {
         for (id, key) in incoming.sessions() {
             match self.core.inherit(key, id) {
                 Err(Refusal::Exists) => {
-                    pr_warn!("two sessions named {}: one can only be freed\n", key.name.as_str())
+                    pr_warn!(
+                        "two sessions named {}: one can only be freed\n",
+                        key.name.as_str()
+                    )
                 }
                 other => other.map_err(errno_of)?,
             }

@@ -3,8 +3,8 @@
 //! The description that goes to the next kernel: its memory, its writing, its seal.
 
 use crate::{
-    folio::PAGE_SHIFT,
     containers::Kernel,
+    folio::PAGE_SHIFT,
     incoming::Incoming,
     kho::{fallible_step, Mapped, OutBlob, Piece},
     machine::Core,

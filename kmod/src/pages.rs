@@ -87,7 +87,9 @@ pub(crate) fn count_extents(file: &impl Walk) -> Result<usize> {
     let (mut joiner, mut count) = (Joiner::default(), 0usize);
     for folio in file.folios() {
         let ended = joiner.push(folio.page, folio.pfn, folio.order);
-        count = count.checked_add(usize::from(ended.is_some())).ok_or(EFBIG)?;
+        count = count
+            .checked_add(usize::from(ended.is_some()))
+            .ok_or(EFBIG)?;
     }
     count
         .checked_add(usize::from(joiner.finish().is_some()))

@@ -5,16 +5,22 @@
 //! It decides and keeps the books. What takes part does its work through [`Participant`], and
 //! whoever calls an event hands the description's writing over as a function.
 
+#[path = "orchestrator/dependencies.rs"]
+mod dependencies;
+#[path = "orchestrator/registrations.rs"]
+mod registrations;
 #[path = "orchestrator/sessions.rs"]
 mod sessions;
+#[path = "orchestrator/subsystems.rs"]
+mod subsystems;
 #[path = "orchestrator/update.rs"]
 mod update;
 
 use crate::{
-    graph::{Graph, Id, Refused},
+    graph::{Graph, Id},
     name::{Name, Reason},
     state::{decide, Event, Refusal, State, Verdict},
-    store::{List, Map, NoMemory, Store},
+    store::{List, Map, Store},
 };
 use core::fmt;
 
@@ -151,250 +157,6 @@ impl<S: Store, P: Participant> Orchestrator<S, P> {
         self.tokens.get(&token).is_some()
     }
 
-    /// Registers a file under a token that nobody has, or a whole instance, in a session.
-    pub fn register(
-        &mut self,
-        session: SessionId,
-        label: Label,
-        identity: u64,
-        participant: P,
-    ) -> Result<Id, Refusal> {
-        self.verdict(Event::Register)?;
-        self.sessions.get(&session).ok_or(Refusal::NotFound)?;
-        if self.identities.get(&identity).is_some() {
-            self.reason.set(format_args!("{label}: registered already"));
-            return Err(Refusal::Exists);
-        }
-        let id = self.next_id();
-        self.graph.add(id)?;
-        let added = self.enter(id, session, label, identity);
-        let added = added.and_then(|()| {
-            let node = Node {
-                label,
-                session: Some(session),
-                identity,
-                participant: Some(participant),
-            };
-            self.nodes.insert(id, node)
-        });
-        if let Err(err) = added {
-            self.leave(id, Some(session), label, identity);
-            self.graph.remove(id);
-            return Err(err.into());
-        }
-        self.participants = self.participants.saturating_add(1);
-        Ok(id)
-    }
-
-    /// Into the indexes.
-    fn enter(
-        &mut self,
-        id: Id,
-        session: SessionId,
-        label: Label,
-        identity: u64,
-    ) -> Result<(), NoMemory> {
-        self.identities.insert(identity, id)?;
-        if let Label::File(token) = label {
-            self.tokens.insert(token, id)?;
-        }
-        match self.sessions.get_mut(&session) {
-            Some(session) => session.members.insert(id, ()),
-            None => Ok(()),
-        }
-    }
-
-    /// Out of the indexes, as far as it is in them.
-    fn leave(&mut self, id: Id, session: Option<SessionId>, label: Label, identity: u64) {
-        self.identities.remove(&identity);
-        if let Label::File(token) = label {
-            self.tokens.remove(&token);
-        }
-        if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session)) {
-            session.members.remove(&id);
-        }
-    }
-
-    /// Ends a registration. Who needs it keeps the need, and the next PREPARE names it.
-    fn forget(&mut self, id: Id) -> Option<P> {
-        let node = self.nodes.get_mut(&id)?;
-        let participant = node.participant.take()?;
-        let (session, label, identity) = (node.session.take(), node.label, node.identity);
-        self.leave(id, session, label, identity);
-        self.participants = self.participants.saturating_sub(1);
-        while let Some(need) = self.graph.drop_need(id) {
-            self.reap(need);
-        }
-        self.reap(id);
-        Some(participant)
-    }
-
-    /// Removes the gap that a participant left when nobody needs it any more.
-    fn reap(&mut self, id: Id) {
-        let gone = self.nodes.get(&id).map(|node| node.participant.is_none());
-        if gone != Some(true) || self.graph.is_needed(id) {
-            return;
-        }
-        if let Some(node) = self.nodes.remove(&id) {
-            if let Label::Subsystem(name) = node.label {
-                self.subsystems.remove(&name);
-            }
-        }
-        self.graph.remove(id);
-    }
-
-    /// FD_UNPRESERVE: a file of this session.
-    pub fn unregister(&mut self, session: SessionId, token: u64) -> Result<Option<P>, Refusal> {
-        self.verdict(Event::Unregister)?;
-        let id = self.own(session, token)?;
-        Ok(self.forget(id))
-    }
-
-    /// The node of a session's token: another session's is as good as none.
-    fn own(&mut self, session: SessionId, token: u64) -> Result<Id, Refusal> {
-        let id = self.tokens.get(&token).copied().filter(|id| {
-            let node = self.nodes.get(id);
-            node.is_some_and(|node| node.session == Some(session))
-        });
-        id.ok_or_else(|| {
-            self.reason
-                .set(format_args!("this session has no file {token:#018x}"));
-            Refusal::NotFound
-        })
-    }
-
-    /// A subsystem's place, which others may have asked for before it came.
-    fn subsystem_place(&mut self, name: Name) -> Result<Id, Refusal> {
-        if let Some(id) = self.subsystems.get(&name) {
-            return Ok(*id);
-        }
-        let id = self.next_id();
-        self.graph.add(id)?;
-        let node = Node {
-            label: Label::Subsystem(name),
-            session: None,
-            identity: 0,
-            participant: None,
-        };
-        let added = self.nodes.insert(id, node);
-        if let Err(err) = added.and_then(|()| self.subsystems.insert(name, id)) {
-            self.nodes.remove(&id);
-            self.graph.remove(id);
-            return Err(err.into());
-        }
-        Ok(id)
-    }
-
-    /// Registers a subsystem with the names of those that it needs.
-    pub fn register_subsystem(
-        &mut self,
-        name: Name,
-        needs: impl Iterator<Item = Name>,
-        participant: P,
-    ) -> Result<Id, Refusal> {
-        self.verdict(Event::Register)?;
-        let id = self.subsystem_place(name)?;
-        let node = self.nodes.get_mut(&id).ok_or(Refusal::NotFound)?;
-        if node.participant.is_some() {
-            self.reason
-                .set(format_args!("subsystem {name}: registered already"));
-            return Err(Refusal::Exists);
-        }
-        node.participant = Some(participant);
-        self.participants = self.participants.saturating_add(1);
-        for need in needs {
-            let done = self
-                .subsystem_place(need)
-                .and_then(|on| self.need(id, on).inspect_err(|_| self.reap(on)));
-            if let Err(err) = done {
-                self.forget(id);
-                return Err(err);
-            }
-        }
-        Ok(id)
-    }
-
-    /// Ends a subsystem's registration.
-    pub fn unregister_subsystem(&mut self, name: Name) -> Result<Option<P>, Refusal> {
-        self.verdict(Event::Unregister)?;
-        let id = self.subsystems.get(&name).copied();
-        let gone = id.and_then(|id| self.forget(id));
-        gone.map(Some).ok_or_else(|| {
-            self.reason.set(format_args!("no subsystem {name}"));
-            Refusal::NotFound
-        })
-    }
-
-    /// The registered participant of this subsystem.
-    pub fn subsystem(&self, name: Name) -> Option<&P> {
-        let id = self.subsystems.get(&name)?;
-        self.nodes.get(id)?.participant()
-    }
-
-    /// All registered subsystems, in the order of their names.
-    pub fn subsystems(&self) -> impl Iterator<Item = (Name, &P)> + '_ {
-        self.subsystems
-            .iter()
-            .filter_map(|(name, id)| Some((*name, self.nodes.get(id)?.participant()?)))
-    }
-
-    /// DEPEND on a file: a token, or none for the session's instance, needs another token.
-    pub fn depend(
-        &mut self,
-        session: SessionId,
-        token: Option<u64>,
-        on: u64,
-    ) -> Result<(), Refusal> {
-        self.verdict(Event::Register)?;
-        let id = self.dependent(session, token)?;
-        let on = self.own(session, on)?;
-        self.need(id, on)
-    }
-
-    /// DEPEND on a subsystem, which may come later.
-    pub fn depend_on_subsystem(
-        &mut self,
-        session: SessionId,
-        token: Option<u64>,
-        on: Name,
-    ) -> Result<(), Refusal> {
-        self.verdict(Event::Register)?;
-        let id = self.dependent(session, token)?;
-        let on = self.subsystem_place(on)?;
-        self.need(id, on).inspect_err(|_| self.reap(on))
-    }
-
-    fn dependent(&mut self, session: SessionId, token: Option<u64>) -> Result<Id, Refusal> {
-        match token {
-            Some(token) => self.own(session, token),
-            None => {
-                let instance = self.sessions.get(&session).and_then(|found| found.instance);
-                instance.ok_or_else(|| {
-                    self.reason
-                        .set(format_args!("this session is not a kexecfs instance"));
-                    Refusal::Invalid
-                })
-            }
-        }
-    }
-
-    fn need(&mut self, id: Id, on: Id) -> Result<(), Refusal> {
-        match self.graph.need(id, on) {
-            Ok(()) => Ok(()),
-            Err(Refused::Unknown) => Err(Refusal::NotFound),
-            Err(Refused::NoMemory) => Err(Refusal::NoMemory),
-            Err(Refused::Cycle(path)) => {
-                let nodes = &self.nodes;
-                let circle = Circle {
-                    ids: path.as_slice(),
-                    label: |id| nodes.get(&id).map(|node| node.label),
-                };
-                self.reason.set(format_args!("a circle: {circle}"));
-                Err(Refusal::Loop)
-            }
-        }
-    }
-
     /// All registered participants, in the order in which they are prepared.
     pub fn in_order(&self) -> impl Iterator<Item = (Id, &Node<P>)> + '_ {
         self.graph.order().filter_map(|id| {
@@ -425,22 +187,6 @@ impl<S: Store, P: Participant> Orchestrator<S, P> {
 impl<S: Store, P: Participant> Default for Orchestrator<S, P> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A circle in words: `a -> b -> a`.
-struct Circle<'a, F> {
-    ids: &'a [Id],
-    label: F,
-}
-
-impl<F: Fn(Id) -> Option<Label>> fmt::Display for Circle<'_, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let labels = || self.ids.iter().filter_map(|id| (self.label)(*id));
-        for label in labels() {
-            write!(f, "{label} -> ")?;
-        }
-        labels().take(1).try_for_each(|label| write!(f, "{label}"))
     }
 }
 

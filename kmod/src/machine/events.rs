@@ -137,11 +137,17 @@ impl Machine {
 pub(crate) fn restart() {
     _ = with(|machine| {
         if let Err(err) = machine.freeze(Event::Restart) {
-            pr_err!("freeze at restart failed ({:?}): nothing is handed over\n", err);
+            pr_err!(
+                "freeze at restart failed ({:?}): nothing is handed over\n",
+                err
+            );
         }
         if machine.core.state() == State::Updated {
             if let Err(err) = machine.pass_on() {
-                pr_err!("what nobody claimed cannot be passed on ({:?}): lost\n", err);
+                pr_err!(
+                    "what nobody claimed cannot be passed on ({:?}): lost\n",
+                    err
+                );
             }
         }
         Ok(())

@@ -4,16 +4,11 @@
 
 use super::{with, Machine};
 use crate::{
-    incoming::{self, Inherited},
+    incoming::Inherited,
     name::Name,
-    orchestrator::{Domain, Face, Key, Label, SessionId},
-    participant::{
-        self, errno_of,
-        instance::{Handle, Instance},
-        subsystem::Subsystem,
-        Participant,
-    },
-    state::{Event, Refusal},
+    orchestrator::{Face, Key, Label, SessionId},
+    participant::{self, errno_of},
+    state::Event,
     sys,
 };
 use kernel::{fs::File, prelude::*, sync::aref::ARef};
@@ -73,10 +68,7 @@ pub(crate) fn preserve(session: SessionId, fd: i32, flags: u32) -> Result<u64> {
         machine.on_behalf(session, |machine| {
             machine.core.verdict(Event::Register).map_err(errno_of)?;
             let (identity, participant) = found.map_err(|unfit| {
-                machine
-                    .core
-                    .reason()
-                    .set(format_args!("{}", unfit.words()));
+                machine.core.reason().set(format_args!("{}", unfit.words()));
                 unfit.errno()
             })?;
             let token = machine.new_token();
@@ -165,132 +157,6 @@ pub(crate) fn reason<T>(session: SessionId, tell: impl FnOnce(&[u8]) -> T) -> Re
     with(|machine| {
         let found = machine.core.session(session).ok_or(ENOENT)?;
         Ok(tell(found.reason.as_bytes()))
-    })
-}
-
-/// What a mount finds.
-pub(crate) struct Claim {
-    pub(crate) session: SessionId,
-    /// The instance that an earlier attempt left half restored.
-    pub(crate) half: Option<Handle>,
-}
-
-/// A mount begins.
-pub(crate) fn claim_instance(key: Key, params: &sys::lu_params) -> Result<Claim> {
-    with(|machine| {
-        match machine.waiting_instance(key) {
-            Some(_) if params.must_be_fresh => Err(EEXIST),
-            None if params.must_retrieve => Err(ENOENT),
-            Some((secret, half)) => {
-                if secret.is_some() && secret != params.has_key.then_some(params.key) {
-                    return Err(EACCES);
-                }
-                let session = machine.core.retrieve(key).map_err(errno_of)?;
-                Ok(Claim { session, half })
-            }
-            None => {
-                let core = &mut machine.core;
-                let made = match core.inherited(key) {
-                    // It was restored here, and is gone since.
-                    Some(_) => core.retrieve(key),
-                    None => core.create(key),
-                };
-                let session = made.map_err(|refusal| match refusal {
-                    // That name is mounted: busy, as mount(2) would say.
-                    Refusal::Exists => EBUSY,
-                    other => errno_of(other),
-                })?;
-                Ok(Claim {
-                    session,
-                    half: None,
-                })
-            }
-        }
-    })
-}
-
-impl Machine {
-    /// The key of an instance that waits to be restored, and what there is of it already.
-    fn waiting_instance(&mut self, key: Key) -> Option<(Option<[u8; 16]>, Option<Handle>)> {
-        let id = self.core.inherited(key)?;
-        let instance = self.incoming.as_mut()?.instance(id)?;
-        instance
-            .is_waiting()
-            .then(|| (instance.params.key, instance.half()))
-    }
-
-    fn inherited_instance(&mut self, session: SessionId) -> Option<&mut incoming::Instance> {
-        match self.core.session(session)?.domain? {
-            Domain::Named(id) => self.incoming.as_mut()?.instance(id),
-            Domain::Device => None,
-        }
-    }
-}
-
-/// The root of a mount exists: registers it, and restores what the previous kernel left in it.
-pub(crate) fn fill_instance(session: SessionId, handle: Handle) -> Result {
-    with(|machine| {
-        let key = machine.core.session(session).and_then(|open| open.key);
-        let name = key.ok_or(ENOENT)?.name;
-        let participant = Participant::Instance(Instance::new(handle));
-        let identity = handle.address();
-        let core = &mut machine.core;
-        core.register_instance(session, name, identity, participant)
-            .map_err(errno_of)?;
-        match machine.inherited_instance(session) {
-            Some(instance) => instance.fill(handle),
-            None => Ok(()),
-        }
-    })
-}
-
-/// An instance is gone, its mount or its last holder, or its mount failed.
-pub(crate) fn end_instance(session: SessionId) {
-    _ = with(|machine| {
-        machine.core.end_session(session, drop);
-        Ok(())
-    });
-}
-
-/// A subsystem registers.
-pub(crate) fn register_subsystem(
-    name: Name,
-    needs: impl Iterator<Item = Name>,
-    subsystem: Subsystem,
-) -> Result {
-    with(|machine| {
-        let core = &mut machine.core;
-        let done = core.register_subsystem(name, needs, Participant::Subsystem(subsystem));
-        if done.is_err() {
-            let reason = *core.reason();
-            pr_warn!("subsystem {} is refused: {}\n", name.as_str(), reason.as_str());
-        }
-        done.map(drop).map_err(errno_of)
-    })
-}
-
-/// A subsystem's registration ends; ENOENT unless it is this one that has the name.
-pub(crate) fn unregister_subsystem(
-    name: Name,
-    ops: *const sys::liveupdate_lab_subsystem,
-) -> Result {
-    with(|machine| {
-        let core = &mut machine.core;
-        core.verdict(Event::Unregister).map_err(errno_of)?;
-        match core.subsystem(name) {
-            Some(Participant::Subsystem(subsystem)) if subsystem.is(ops) => {}
-            _ => return Err(ENOENT),
-        }
-        core.unregister_subsystem(name).map(drop).map_err(errno_of)
-    })
-}
-
-/// What the subsystem of this name left in the previous kernel.
-pub(crate) fn subsystem_data(name: Name) -> Result<u64> {
-    with(|machine| {
-        machine.core.verdict(Event::Restore).map_err(errno_of)?;
-        let incoming = machine.incoming.as_ref().ok_or(ENOENT)?;
-        incoming.subsystem(name).ok_or(ENOENT)
     })
 }
 
