@@ -315,6 +315,10 @@ fn a_session_that_closes_during_an_update_is_carried_over() {
         .machine
         .close(bench.session, |_| panic!("nothing goes now"));
     assert_eq!(bench.machine.participants(), 1);
+    assert_eq!(bench.prepare(), Err(Failure::Refused(Refusal::Exists)));
+    bench
+        .machine
+        .forget_closed(|_| panic!("a refusal changes nothing"));
     bench.freeze().unwrap();
     let mut gone = vec![];
     bench.machine.cancel(|fake| gone.push(fake.name)).unwrap();

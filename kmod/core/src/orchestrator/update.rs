@@ -5,7 +5,7 @@
 use super::{Orchestrator, Participant};
 use crate::{
     graph::Id,
-    state::{Event, Refusal, State},
+    state::{decide, Event, Refusal, State, Verdict},
     store::{List, Map, Store},
 };
 
@@ -69,8 +69,12 @@ impl<S: Store, P: Participant> Orchestrator<S, P> {
         Ok(())
     }
 
-    /// After a failed event: as CANCEL does for sessions without a holder.
+    /// After a failed event: as CANCEL does for sessions without a holder. Where an update is
+    /// under way, the event was refused, and they are still carried over.
     pub fn forget_closed(&mut self, gone: impl FnMut(P)) {
+        if decide(self.state, Event::Close) != Verdict::Forget {
+            return;
+        }
         // Without memory for their list they stay until the next time, harmless.
         _ = self.end_closed(gone);
     }
