@@ -11,7 +11,7 @@ use bench::{Failure, selftest};
 use clap::Parser;
 use lab::cache::Cache;
 use lab::host::{Cancel, Consent, ensure};
-use lab::kernel::{KernelSource, Provider};
+use lab::kernel::{KernelSource, Profile, Provider};
 use lab::machine::accelerator::Wish;
 use lab::report::terminal::Terminal;
 use lab::result::Run;
@@ -91,6 +91,7 @@ fn compare(options: &Options, cancel: &Cancel) -> Result<(), Failure> {
     let setup = Setup {
         workspace,
         kernel: options.kernel.clone(),
+        profile: Profile::Fast,
         named: Default::default(),
         accelerator: options.accel,
         limits: Limits::default(),

@@ -12,7 +12,7 @@ use protocol::{
 };
 use rustix::process::{Pid, WaitStatus};
 
-use crate::{CHECK, child::Child, failure::Outcome, now};
+use crate::{CHECK, PROGRESS, child::Child, failure::Outcome, now};
 
 /// All of them.
 #[derive(Default)]
@@ -26,6 +26,8 @@ struct UnderWay {
     from: Tsc,
     limit: Duration,
     deadline: Instant,
+    /// When the host was last told that it goes on: a check that takes long is no guest that hangs.
+    told: Instant,
 }
 
 impl Checks {
@@ -37,7 +39,7 @@ impl Checks {
             let _ = child.kill_all();
             return Err(failure);
         }
-        self.under_way = Some(UnderWay { child, from, limit, deadline: Instant::now() + limit });
+        self.under_way = Some(UnderWay { child, from, limit, deadline: Instant::now() + limit, told: Instant::now() });
         Ok(())
     }
 
@@ -46,9 +48,10 @@ impl Checks {
         self.under_way.as_ref().map(|check| check.child.replies())
     }
 
-    /// What is left of the time of the check that is under way.
+    /// When the check that is under way has to be looked at again.
     pub(crate) fn left(&self) -> Option<Duration> {
-        self.under_way.as_ref().map(|check| check.deadline.saturating_duration_since(Instant::now()))
+        let next = |check: &UnderWay| check.deadline.min(check.told + PROGRESS);
+        self.under_way.as_ref().map(|check| next(check).saturating_duration_since(Instant::now()))
     }
 
     /// Hears the check that is under way, if there is something to hear, and ends it when its time is up.
@@ -73,8 +76,12 @@ impl Checks {
         }
         let late = check.deadline <= Instant::now();
         if lives && !late {
+            let busy = check.told.elapsed() >= PROGRESS;
+            if busy {
+                check.told = Instant::now();
+            }
             self.under_way = Some(check);
-            return None;
+            return busy.then_some(Reply::Busy);
         }
         let gone = check.child.kill_all();
         let how = match gone {

@@ -35,7 +35,7 @@ pub const HOLDER: &CStr = c"holder";
 /// Argument that makes the executable a check.
 pub const CHECK: &CStr = c"check";
 
-/// Least time between two `Reply::Progress`.
+/// Least time between two `Reply::Progress` or `Reply::Busy`.
 const PROGRESS: Duration = Duration::from_millis(250);
 
 /// Reads the time stamp counter.

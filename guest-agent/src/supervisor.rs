@@ -125,7 +125,7 @@ impl Supervisor {
     /// Says what the holder or a check said, if it was asked and the host that asked still listens.
     fn pass_on(&mut self, reply: Reply) {
         let Some(epoch) = self.pending else { return };
-        if !matches!(reply, Reply::Progress { .. }) {
+        if !matches!(reply, Reply::Progress { .. } | Reply::Busy) {
             self.pending = None;
         }
         if epoch == self.link.epoch() {

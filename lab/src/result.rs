@@ -59,6 +59,17 @@ pub enum AcceleratorKind {
     Tcg,
 }
 
+/// What a kernel is built for: to be fast, or to find faults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Nothing that costs time: its figures count.
+    #[default]
+    Fast,
+    /// Checks of locks, memory, lists and leaks, and faults on demand: its figures do not count.
+    Debug,
+}
+
 /// A kernel that took part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KernelFacts {
@@ -68,6 +79,9 @@ pub struct KernelFacts {
     pub release: String,
     /// `/proc/version` in the guest: names this very build.
     pub version: String,
+    /// What it was built for. Figures of time of a debug kernel are compared with none.
+    #[serde(default)]
+    pub profile: Profile,
     /// Where its source came from.
     pub origin: String,
     /// SHA-256 of its source.

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 
 use lab::cache::Cache;
 use lab::host::{Cancel, Progress, Silent};
-use lab::kernel::{Error, Kernel, KernelSource, Provider, module};
+use lab::kernel::{Error, Kernel, KernelSource, Profile, Provider, module};
 use tempfile::TempDir;
 
 const MAKEFILE: &str = r##"VERSION = 7
@@ -188,6 +188,32 @@ fn a_refused_option_stops_the_build_with_the_reason() {
     let said = result.unwrap_err().to_string();
     assert!(said.contains("CONFIG_REFUSED should be y and is n: it depends on `MISSING` (MISSING=n)"), "{said}");
     assert!(!said.contains("TINY"), "{said}");
+}
+
+#[test]
+fn each_profile_has_a_build_of_its_own() {
+    let bench = Bench::new();
+    let [fast, debug] = Profile::ALL.map(|profile| {
+        let provider = Provider::new(&bench.cache).with_profile(profile);
+        let kernel = provider.obtain(&bench.source(), &Silent, &Cancel::new()).unwrap();
+        assert_eq!(kernel.profile, profile);
+        assert_eq!(provider.obtain(&bench.source(), &Silent, &Cancel::new()).unwrap(), kernel);
+        assert_eq!(builds(&kernel), 1);
+        kernel
+    });
+    assert_ne!(fast.key, debug.key);
+    assert_ne!(fast.build_dir, debug.build_dir);
+    assert_ne!(fast.config_sha256, debug.config_sha256);
+}
+
+#[test]
+fn words_about_options_build_nothing_anew() {
+    let bench = Bench::new();
+    let obtain = |fragment| bench.provider(fragment).obtain(&bench.source(), &Silent, &Cancel::new()).unwrap();
+    let first = obtain("CONFIG_TINY=y\n");
+    assert_eq!(obtain("# why\n\nCONFIG_TINY=y # since 7.0\nCONFIG_OTHER=y # until 6.18\n"), first);
+    assert_eq!(builds(&first), 1);
+    assert_ne!(obtain("CONFIG_TINY=y\nCONFIG_OTHER=y\n").key, first.key);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use lab::kernel::{Fragment, GUEST, Kconfig, Series};
+use lab::kernel::{Fragment, GUEST, Kconfig, Profile, Series};
 use proptest::prelude::*;
 
 const KCONFIG: &str = r#"
@@ -123,6 +123,26 @@ fn the_labs_own_fragment_is_sound() {
     let fragment = Fragment::parse(GUEST).unwrap();
     assert!(fragment.enables("RUST", SERIES) && fragment.enables("KEXEC_HANDOVER", SERIES));
     assert!(!fragment.enables("LIVEUPDATE", Series { major: 6, minor: 18 }));
+}
+
+#[test]
+fn the_debug_profile_is_the_fast_one_and_more() {
+    let fast = Fragment::parse(&Profile::Fast.fragment()).unwrap();
+    let debug = Fragment::parse(&Profile::Debug.fragment()).unwrap();
+    for watch in ["PROVE_LOCKING", "DEBUG_ATOMIC_SLEEP", "DEBUG_KMEMLEAK", "KEXEC_HANDOVER_DEBUG", "KUNIT", "FAILSLAB"]
+    {
+        assert!(debug.enables(watch, SERIES) && !fast.enables(watch, SERIES), "{watch}");
+    }
+    let debug = debug.for_series(SERIES);
+    let changed: Vec<_> = fast
+        .for_series(SERIES)
+        .lines()
+        .filter(|line| !debug.lines().any(|other| other == *line))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(changed, Vec::<String>::new(), "a kernel that is watched has to be the kernel that runs");
+    assert_eq!(Profile::ALL.map(|profile| profile.to_string().parse()), Profile::ALL.map(Ok));
+    assert!("".parse::<Profile>().is_err() && "Debug".parse::<Profile>().unwrap_err().contains("fast or debug"));
 }
 
 proptest! {

@@ -1,8 +1,8 @@
 //! What the host asks and what the agent answers.
 //!
 //! The agent speaks first: [`Reply::Ready`] in epoch 0, repeated until the host opens the epoch with
-//! [`Request::Hello`]. From then on each request has exactly one reply, [`Reply::Progress`] aside,
-//! which may come any number of times before it.
+//! [`Request::Hello`]. From then on each request has exactly one reply, [`Reply::Progress`] and
+//! [`Reply::Busy`] aside, which may come any number of times before it.
 
 use serde::{Deserialize, Serialize};
 
@@ -262,6 +262,8 @@ pub enum Reply {
         /// Bytes in all.
         total: u64,
     },
+    /// A check goes on; how much of it is done nobody knows.
+    Busy,
     /// The request failed.
     Failed(Failure),
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use lab::kernel::KernelSource;
+use lab::kernel::{KernelSource, Profile};
 use lab::machine::accelerator::Wish;
 
 const EXIT_CODES: &str = "\
@@ -46,6 +46,7 @@ Examples:
   cargo xtask scenario --kernel 7.3.4           an exact release
   cargo xtask scenario --kernel path:~/linux    your own tree, built in place, incrementally
   cargo xtask scenario --kernel git:~/linux#topic
+  cargo xtask scenario --profile debug          kernels that watch themselves: lockdep, poisoned memory, leaks
   cargo xtask scenario --json results.json      for machines; `cargo xtask schema` describes it
 
 The first run installs what is missing and builds a kernel, which takes minutes; later ones start at once.";
@@ -76,6 +77,10 @@ pub(crate) struct Scenario {
     /// The kernel to boot: 7.3, 7.3.4, path:DIR, git:REPOSITORY#REF, or a tarball's URL.
     #[arg(long, default_value = "7.3", value_name = "KERNEL")]
     pub(crate) kernel: KernelSource,
+    /// What kernels are built for: `fast`, whose figures count, or `debug`, which checks locks, memory, lists and leaks
+    /// and is several times slower.
+    #[arg(long, default_value = "fast", value_name = "fast|debug")]
+    pub(crate) profile: Profile,
     /// What runs the guests. `auto` takes KVM only if a guest under it has booted and reported back.
     #[arg(long, default_value = "auto", value_name = "auto|kvm|tcg")]
     pub(crate) accel: Wish,

@@ -163,6 +163,7 @@ fn perform(
     let setup = Setup {
         workspace: crate::workspace(),
         kernel: options.kernel.clone(),
+        profile: options.profile,
         named,
         accelerator: options.accel,
         limits: Limits { silence: options.silence, total: options.timeout },

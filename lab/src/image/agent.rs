@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Artefact, Error};
-use crate::cache::digest::Hasher;
+use crate::cache::digest::{self, Hasher};
 use crate::cache::{self, Built, Cache, Key, Layout};
 use crate::host::process::Watched;
 use crate::host::{Cancel, GUEST_TARGET, Progress, Versions};
@@ -38,7 +38,10 @@ pub fn build(
     let key = Key::of([("sources", sources.as_str()), ("rustc", rustc.as_str()), ("target", GUEST_TARGET)]);
     let ready = cache.entry("agent", &key).obtain(Layout::Moved, "the guest agent", (progress, cancel), |dir| {
         progress.stage("build the guest agent", None);
-        let target = cache.root().join("agent-target");
+        // Cargo takes two checkouts in one folder for the same, and the newer one's crates for the older one's.
+        let checkout = fs::canonicalize(workspace).unwrap_or_else(|_| workspace.to_owned());
+        let checkout = digest::bytes(checkout.as_os_str().as_encoded_bytes());
+        let target = cache.root().join("agent-target").join(&checkout[..16]);
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(workspace).args(["build", "--quiet", "--locked", "--package", "guest-agent"]);
         cargo.args(["--profile", "guest", "--target", GUEST_TARGET, "--target-dir"]).arg(&target);

@@ -13,8 +13,6 @@ use crate::host::process::Watched;
 
 /// What a build takes on the disk.
 const BUILD_BYTES: u64 = 500_000_000;
-/// Steps that kbuild announces for the guest's configuration of 7.3, until a build of one's own has been counted.
-const USUAL_STEPS: u64 = 1440;
 
 /// The kernel image within the build directory.
 pub(super) const IMAGE: &str = "arch/x86/boot/bzImage";
@@ -31,6 +29,8 @@ pub(super) struct Build<'a> {
     pub(super) tools: &'a Tools,
     /// Appears in the kernel's banner: `/proc/version` proves which build is running.
     pub(super) identity: &'a str,
+    /// Steps that kbuild will announce, about.
+    pub(super) steps: u64,
 }
 
 impl Build<'_> {
@@ -39,7 +39,7 @@ impl Build<'_> {
         disk::require(self.dir, BUILD_BYTES).map_err(crate::cache::Error::NoSpace)?;
         let series = tree::series(self.tree)?;
         self.configure(series, job)?;
-        job.progress.stage(&format!("build Linux {series}"), Some(USUAL_STEPS));
+        job.progress.stage(&format!("build Linux {series}"), Some(self.steps));
         self.make(&["bzImage", "modules"], "the kernel's build", job)
     }
 

@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use super::kconfig::{Kconfig, Values};
 use super::{Error, Series};
 
-/// The fragment that every guest kernel is built with.
-pub const GUEST: &str = include_str!("../../kernel-config/guest.config");
-
 /// One option and the value that it has to get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::build::{Build, CONFIG, IMAGE, VERIFIED};
-use super::fragment::{Fragment, GUEST};
+use super::fragment::Fragment;
 use super::resolve::{Resolved, ResolvedSource, resolve};
 use super::source::expand_home;
 use super::tools::Tools;
-use super::{Error, Job, KernelSource, tree, tree_state};
+use super::{Error, Job, KernelSource, Profile, tree, tree_state};
 use crate::cache::{Built, Cache, Key, Layout, Lock, Ready, digest, write_atomically};
 use crate::host::{Cancel, Progress};
 
@@ -30,6 +30,8 @@ pub struct Kernel {
     pub build_dir: PathBuf,
     /// What was asked for, and what it came to.
     pub source: ResolvedSource,
+    /// What it was built for.
+    pub profile: Profile,
     /// Whether Rust modules can be loaded.
     pub rust: bool,
     /// The hash of the configuration.
@@ -46,6 +48,7 @@ pub struct Kernel {
 #[derive(Debug, Clone)]
 pub struct Provider<'a> {
     cache: &'a Cache,
+    profile: Profile,
     fragment: String,
     refresh: bool,
 }
@@ -54,7 +57,16 @@ impl<'a> Provider<'a> {
     /// Kernels with the lab's configuration, kept in this cache.
     #[must_use]
     pub fn new(cache: &'a Cache) -> Self {
-        Self { cache, fragment: GUEST.to_owned(), refresh: false }
+        let profile = Profile::default();
+        Self { cache, profile, fragment: profile.fragment(), refresh: false }
+    }
+
+    /// Kernels built for this.
+    #[must_use]
+    pub fn with_profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self.fragment = profile.fragment();
+        self
     }
 
     /// Adds options; a later line wins over an earlier one.
@@ -106,12 +118,13 @@ impl<'a> Provider<'a> {
         let purpose = format!("builds Linux {}", source.version);
         let ready = entry.obtain(Layout::InPlace, &purpose, (job.progress, job.cancel), |dir| {
             let identity = &key.short()[..16];
-            Build { tree: &tree, dir, fragment, tools, identity }.run(job)?;
+            Build { tree: &tree, dir, fragment, tools, identity, steps: self.profile.usual_steps() }.run(job)?;
             prune(dir)?;
             let built = Built::of(&VERIFIED);
             Ok::<_, Error>(Built { provenance: facts(dir, &tree, fragment)?, ..built }.with("origin", &source.origin))
         })?;
-        Ok(kernel(&ready, &ready.dir, tree, ready.dir.join(IMAGE), source, tools, &key))
+        let places = Places { build: ready.dir.clone(), source: tree, image: ready.dir.join(IMAGE) };
+        Ok(self.kernel(&ready, places, source, tools, &key))
     }
 
     /// A directory that someone works in keeps its build directory, where make sees what changed.
@@ -141,7 +154,8 @@ impl<'a> Provider<'a> {
             let _ = fs::remove_file(&stamp);
             fs::create_dir_all(&build_dir).map_err(|source| Error::io("create", &build_dir, source))?;
             let identity = &key.short()[..16];
-            Build { tree: &tree, dir: &build_dir, fragment, tools, identity }.run(job)?;
+            Build { tree: &tree, dir: &build_dir, fragment, tools, identity, steps: self.profile.usual_steps() }
+                .run(job)?;
             write_atomically(&stamp, key.as_str().as_bytes())?;
         }
         let entry = self.cache.entry("image", &key);
@@ -159,9 +173,37 @@ impl<'a> Provider<'a> {
             origin: format!("directory {}", tree.display()),
             sha256: state,
         };
-        let image = ready.dir.join("bzImage");
-        Ok(kernel(&ready, &build_dir, tree, image, source, tools, &key))
+        let places = Places { build: build_dir, source: tree, image: ready.dir.join("bzImage") };
+        Ok(self.kernel(&ready, places, source, tools, &key))
     }
+
+    fn kernel(&self, ready: &Ready, places: Places, source: ResolvedSource, tools: &Tools, key: &Key) -> Kernel {
+        let Places { build: build_dir, source: source_dir, image } = places;
+        let rust = ready.provenance("rust") == "yes";
+        let image_name = image.strip_prefix(&ready.dir).unwrap_or(&image).to_string_lossy().into_owned();
+        Kernel {
+            release: ready.provenance("release").to_owned(),
+            version_string: ready.provenance("version_string").to_owned(),
+            image_sha256: ready.sha256(&image_name).to_owned(),
+            image,
+            source_dir,
+            build_dir,
+            source,
+            profile: self.profile,
+            rust,
+            config_sha256: ready.sha256(CONFIG).to_owned(),
+            compiler: tools.compiler.clone(),
+            rustc: tools.rustc.clone().filter(|_| rust),
+            key: key.as_str().to_owned(),
+        }
+    }
+}
+
+/// Where a kernel's parts are.
+struct Places {
+    build: PathBuf,
+    source: PathBuf,
+    image: PathBuf,
 }
 
 /// What a build is a function of. Of the fragment only what counts for the series: a word of explanation, or a line for
@@ -169,33 +211,6 @@ impl<'a> Provider<'a> {
 fn key_of(source: &str, options: &str, tools: &Tools) -> Key {
     let options = digest::bytes(options);
     Key::of([("source", source), ("options", &options)].into_iter().chain(tools.key_parts()))
-}
-
-fn kernel(
-    ready: &Ready,
-    build_dir: &Path,
-    source_dir: PathBuf,
-    image: PathBuf,
-    source: ResolvedSource,
-    tools: &Tools,
-    key: &Key,
-) -> Kernel {
-    let rust = ready.provenance("rust") == "yes";
-    let image_name = image.strip_prefix(&ready.dir).unwrap_or(&image).to_string_lossy().into_owned();
-    Kernel {
-        release: ready.provenance("release").to_owned(),
-        version_string: ready.provenance("version_string").to_owned(),
-        image_sha256: ready.sha256(&image_name).to_owned(),
-        image,
-        source_dir,
-        build_dir: build_dir.to_path_buf(),
-        source,
-        rust,
-        config_sha256: ready.sha256(CONFIG).to_owned(),
-        compiler: tools.compiler.clone(),
-        rustc: tools.rustc.clone().filter(|_| rust),
-        key: key.as_str().to_owned(),
-    }
 }
 
 /// What only the build directory knows.

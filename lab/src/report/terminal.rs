@@ -7,7 +7,7 @@ use console::{Style, Term, style};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::host::Progress;
-use crate::result::{AcceleratorKind, Environment, FailureKind, Outcome, Run};
+use crate::result::{AcceleratorKind, Environment, FailureKind, Outcome, Profile, Run};
 use crate::run::Observer;
 
 /// The terminal, or a pipe. Progress goes to standard error, results to standard output.
@@ -59,8 +59,13 @@ impl Terminal {
         self.clear();
         for kernel in &environment.kernels {
             let rust = if kernel.module_sha256.is_some() { "with the module" } else { "without the module" };
+            // Whoever did not ask for a profile need not learn that there are several.
+            let profile = match kernel.profile {
+                Profile::Fast => "",
+                Profile::Debug => ", debug profile (its times do not count),",
+            };
             eprintln!(
-                "{:>12} Linux {} from {}, {rust}",
+                "{:>12} Linux {}{profile} from {}, {rust}",
                 style("Kernel").for_stderr().cyan().bold(),
                 kernel.release,
                 kernel.origin

@@ -62,9 +62,9 @@ impl<'a> Conversation<'a> {
         })
     }
 
-    /// How long a check may take and still be told from a guest that hangs.
+    /// How long a check may take: no longer than the whole run.
     pub(super) fn bound(&self, limit: Duration) -> Duration {
-        limit.min(self.limits.silence * 4 / 5)
+        limit.min(self.limits.total)
     }
 
     pub(super) fn observer(&mut self) -> &mut dyn Observer {
@@ -106,6 +106,7 @@ impl<'a> Conversation<'a> {
         loop {
             match self.next_reply(false)? {
                 Reply::Progress { done, total } => self.observer.progress(done, total),
+                Reply::Busy => {}
                 Reply::Failed(failure) => return Err(self.refused(&failure)),
                 reply => return Ok(reply),
             }
@@ -208,7 +209,7 @@ impl<'a> Conversation<'a> {
             }
             self.heard = Some(frame.sequence);
             self.sign_of_life = Instant::now();
-            if !matches!(frame.message, Reply::Progress { .. }) {
+            if !matches!(frame.message, Reply::Progress { .. } | Reply::Busy) {
                 self.note("←", &frame.message);
             }
             match frame.message {

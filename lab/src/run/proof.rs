@@ -66,6 +66,7 @@ pub(super) fn check(proof: &Proof, hop: u32, loaded: &KernelFacts) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::result::Profile;
 
     fn proof() -> Proof {
         Proof {
@@ -85,6 +86,7 @@ mod tests {
             requested: "7.2".to_owned(),
             release: "7.2.13".to_owned(),
             version: "Linux version 7.2.13 (lab@b)".to_owned(),
+            profile: Profile::Fast,
             origin: String::new(),
             source_sha256: String::new(),
             image_sha256: String::new(),

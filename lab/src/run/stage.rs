@@ -7,7 +7,7 @@ use super::{Bootable, Limits, Stage};
 use crate::cache::Cache;
 use crate::host::{Cancel, Progress, Versions};
 use crate::image::{self, Artefact};
-use crate::kernel::{self, KernelSource, Provider, module};
+use crate::kernel::{self, KernelSource, Profile, Provider, module};
 use crate::machine::accelerator::{self, Probe, Wish};
 use crate::machine::{self, command};
 use crate::result::{Environment, KernelFacts};
@@ -22,6 +22,8 @@ pub struct Setup<'a> {
     pub workspace: &'a Path,
     /// The kernel to boot cold.
     pub kernel: KernelSource,
+    /// What all kernels are built for.
+    pub profile: Profile,
     /// The kernels that steps name.
     pub named: BTreeSet<String>,
     /// What is to run the guests.
@@ -56,9 +58,8 @@ pub enum Error {
 pub fn set(setup: &Setup<'_>, cache: &Cache, progress: &dyn Progress, cancel: &Cancel) -> Result<Stage, Error> {
     let versions = Versions::recall(cache);
     let agent = image::build_agent(setup.workspace, cache, &versions, progress, cancel)?;
-    let provide = |source: &KernelSource| -> Result<Bootable, Error> {
-        bootable(source, &agent, setup.workspace, cache, progress, cancel)
-    };
+    let provide =
+        |source: &KernelSource| -> Result<Bootable, Error> { bootable(source, &agent, setup, cache, progress, cancel) };
     let kernel = provide(&setup.kernel)?;
     let mut named = BTreeMap::new();
     for name in &setup.named {
@@ -68,21 +69,24 @@ pub fn set(setup: &Setup<'_>, cache: &Cache, progress: &dyn Progress, cancel: &C
     let memory = cache.root().join("accelerator");
     let probe = Probe { kernel: &kernel.image, initramfs: &kernel.initramfs, key: &key, memory: &memory };
     let accelerator = accelerator::choose(setup.accelerator, &probe, cancel)?;
-    let command_line = command::kernel_command_line(accelerator.kind);
+    let mut command_line = command::kernel_command_line(accelerator.kind);
+    if !setup.profile.command_line().is_empty() {
+        command_line = format!("{command_line} {}", setup.profile.command_line());
+    }
     Ok(Stage { kernel, named, accelerator, command_line, limits: setup.limits, runs: setup.runs.clone() })
 }
 
 fn bootable(
     source: &KernelSource,
     agent: &Artefact,
-    workspace: &Path,
+    setup: &Setup<'_>,
     cache: &Cache,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Bootable, Error> {
-    let kernel = Provider::new(cache).obtain(source, progress, cancel)?;
+    let kernel = Provider::new(cache).with_profile(setup.profile).obtain(source, progress, cancel)?;
     let module = if kernel.rust {
-        let module = module::build(cache, &kernel, &workspace.join(MODULE_SOURCES), progress, cancel)?;
+        let module = module::build(cache, &kernel, &setup.workspace.join(MODULE_SOURCES), progress, cancel)?;
         Some(Artefact { path: module.path, sha256: module.sha256 })
     } else {
         progress.note(&format!("Linux {} has no Rust: its guests run without the module", kernel.release));
@@ -93,6 +97,7 @@ fn bootable(
         requested: kernel.source.requested,
         release: kernel.release,
         version: kernel.version_string,
+        profile: kernel.profile,
         origin: kernel.source.origin,
         source_sha256: kernel.source.sha256,
         image_sha256: kernel.image_sha256,

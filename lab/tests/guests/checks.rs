@@ -48,11 +48,11 @@ fn what_does_not_apply_is_told_and_claims_nothing() {
 }
 
 #[test]
-fn a_check_gets_no_more_time_than_a_guest_may_be_silent() {
+fn a_check_may_take_longer_than_a_guest_may_be_silent() {
     let mut turn = turn();
     turn.stage.limits.silence = std::time::Duration::from_secs(2);
-    let run = turn.run(&with_steps("  - check: {name: never-ends, within: 60 s}\n"), Interface::Luo);
+    let run = turn.run(&with_steps("  - check: {name: never-ends, within: 4 s}\n"), Interface::Luo);
     let failure = failure(&run);
     assert_eq!(failure.kind, FailureKind::CheckUnfinished, "not a guest that hangs: {run:#?}");
-    assert!(failure.message.contains("killed after 1600 ms"), "{failure:#?}");
+    assert!(failure.message.contains("killed after 4000 ms"), "{failure:#?}");
 }

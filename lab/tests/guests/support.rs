@@ -8,6 +8,7 @@ use std::time::Duration;
 use lab::cache::Cache;
 use lab::host::{Cancel, Silent};
 use lab::image::{Artefact, pack};
+use lab::kernel::Profile;
 use lab::machine::accelerator::Wish;
 use lab::result::{Failure, FailureKind, Outcome, Run};
 use lab::run::stage::{self, Setup};
@@ -23,6 +24,7 @@ static STAGE: LazyLock<Stage> = LazyLock::new(|| {
     let setup = Setup {
         workspace,
         kernel: "7.3".parse().unwrap(),
+        profile: Profile::Fast,
         named: BTreeSet::new(),
         accelerator: Wish::Auto,
         limits: Limits { silence: Duration::from_secs(20), total: Duration::from_secs(120) },

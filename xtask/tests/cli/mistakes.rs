@@ -56,7 +56,7 @@ fn an_unknown_name_is_answered_with_the_nearest() {
 
 #[test]
 fn options_are_checked_before_anything_happens() {
-    let refused: [(&[&str], &[&str]); 12] = [
+    let refused: [(&[&str], &[&str]); 13] = [
         (&["--kernel", "banana"], &["`banana` names no kernel", "7.3", "path:", "git:"]),
         (&["--kernel", ""], &["it is empty"]),
         (&["--kernel", "/home/me/linux"], &["path:"]),
@@ -64,6 +64,7 @@ fn options_are_checked_before_anything_happens() {
         (&["--kernel", "http://example.org/linux.tar.xz"], &["sha256"]),
         (&["--kernel", "7.3-rc1"], &["git"]),
         (&["--accel", "xen"], &["`xen` is no accelerator", "auto, kvm or tcg"]),
+        (&["--profile", "slow"], &["`slow` is no profile: fast or debug"]),
         (&["--interface", "lou"], &["luo, module or kexecfs"]),
         (&["--timeout", "0"], &["--timeout", "between 0.1 s and a day"]),
         (&["--timeout", "soon"], &["not a number of seconds"]),

@@ -4,6 +4,7 @@
 mod cache;
 #[path = "../common/mod.rs"]
 mod common;
+mod conformance;
 mod host_faults;
 mod interrupt;
 mod red;

@@ -231,7 +231,10 @@ fn resealed_damage_does_no_harm() {
         Ok(())
     };
     runner.run(&strategy, run).unwrap();
-    assert!(accepted.get() > 0, "some damage is another description");
+    assert!(
+        cfg!(miri) || accepted.get() > 0,
+        "some damage is another description"
+    );
 }
 
 proptest! {

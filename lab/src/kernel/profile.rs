@@ -1,0 +1,64 @@
+//! What a kernel is built for.
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use crate::result::Profile;
+
+/// The fragment that every guest kernel is built with.
+pub const GUEST: &str = include_str!("../../kernel-config/guest.config");
+/// What a kernel that watches itself is built with besides.
+pub const DEBUG: &str = include_str!("../../kernel-config/debug.config");
+
+/// A profile changes what is built through its options alone: what the cache keeps by what it was built from, it keeps
+/// by its profile too.
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Fast, Self::Debug];
+
+    /// The configuration that it asks for.
+    #[must_use]
+    pub fn fragment(self) -> String {
+        match self {
+            Self::Fast => GUEST.to_owned(),
+            Self::Debug => format!("{GUEST}\n{DEBUG}"),
+        }
+    }
+
+    /// What its kernels are told besides, at boot: some checks are built in and yet off.
+    #[must_use]
+    pub fn command_line(self) -> &'static str {
+        match self {
+            Self::Fast => "",
+            Self::Debug => "debug_pagealloc=on page_poison=on page_owner=on page_table_check=on kmemleak.verbose=1",
+        }
+    }
+
+    /// Steps that kbuild announces for it, of 7.3.
+    pub(super) fn usual_steps(self) -> u64 {
+        match self {
+            Self::Fast => 1490,
+            Self::Debug => 1560,
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fast => "fast",
+            Self::Debug => "debug",
+        })
+    }
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|profile| profile.to_string() == text)
+            .ok_or_else(|| format!("`{text}` is no profile: fast or debug"))
+    }
+}
