@@ -82,7 +82,9 @@ fn initramfs(criterion: &mut Criterion) {
     };
     let (agent, module) = (artefact("agent", 620 << 10), artefact("module", 60 << 10));
     let (progress, cancel) = (Silent, Cancel::new());
-    let pack = |agent: &Artefact| pack(agent, Some(&module), &cache, &progress, &cancel).expect("an initramfs");
+    let pack = |agent: &Artefact| {
+        pack(agent, std::slice::from_ref(&module), &cache, &progress, &cancel).expect("an initramfs")
+    };
 
     let mut group = criterion.benchmark_group("initramfs");
     group.throughput(Throughput::Bytes(680 << 10)).sample_size(20);

@@ -11,13 +11,15 @@ use crate::host::process::Watched;
 use crate::host::{Cancel, GUEST_TARGET, Progress, Versions};
 
 /// What the agent is made of, from the workspace's root.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
     "client/Cargo.toml",
     "client/src",
     "guest-agent/Cargo.toml",
     "guest-agent/src",
+    "kmod/core/Cargo.toml",
+    "kmod/core/src",
     "protocol/Cargo.toml",
     "protocol/src",
 ];

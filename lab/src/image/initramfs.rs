@@ -10,40 +10,46 @@ use super::{Artefact, Error};
 use crate::cache::{self, Built, Cache, Key, Layout};
 use crate::host::{Cancel, Progress};
 
-/// Where the agent finds the module.
-pub const MODULE_PATH: &str = "lib/liveupdate_lab.ko";
+/// Where the agent finds the modules, each under the name that it was built with.
+pub const MODULES: &str = "lib";
 
 /// Folders that the agent mounts on.
-const FOLDERS: [&str; 5] = ["dev", "proc", "sys", "tmp", "lib"];
+const FOLDERS: [&str; 5] = ["dev", "proc", "sys", "tmp", MODULES];
 
-/// Packs agent and module, if there is one.
+/// Packs agent and modules.
 ///
 /// # Errors
 /// A file cannot be read, or the cache cannot be written.
 pub fn pack(
     agent: &Artefact,
-    module: Option<&Artefact>,
+    modules: &[Artefact],
     cache: &Cache,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Artefact, Error> {
-    let module_hash = module.map_or("none", |module| module.sha256.as_str());
-    let key = Key::of([("format", "1"), ("agent", agent.sha256.as_str()), ("module", module_hash)]);
+    let named: Vec<(String, &Artefact)> = modules.iter().map(|module| (place(module), module)).collect();
+    let parts = named.iter().map(|(place, module)| (place.as_str(), module.sha256.as_str()));
+    let key = Key::of([("format", "2"), ("agent", agent.sha256.as_str())].into_iter().chain(parts));
     let ready = cache.entry("initramfs", &key).obtain(Layout::Moved, "an initramfs", (progress, cancel), |dir| {
         let read =
             |path: &Path| fs::read(path).map_err(|source| Error::Io { what: "read", path: path.to_owned(), source });
         let init = read(&agent.path)?;
-        let module = module.map(|module| read(&module.path)).transpose()?;
+        let contents = named.iter().map(|(place, module)| Ok((place.as_str(), read(&module.path)?)));
+        let contents: Vec<_> = contents.collect::<Result<_, Error>>()?;
         let path = dir.join("initramfs");
-        let written = File::create(&path).and_then(|file| write(BufWriter::new(file), &init, module.as_deref()));
+        let written = File::create(&path).and_then(|file| write(BufWriter::new(file), &init, &contents));
         written.map_err(|source| Error::Cache(cache::Error::io("write", &path, source)))?;
         Ok::<_, Error>(Built::of(&["initramfs"]))
     })?;
     Ok(Artefact { path: ready.dir.join("initramfs"), sha256: ready.sha256("initramfs").to_owned() })
 }
 
+fn place(module: &Artefact) -> String {
+    format!("{MODULES}/{}", module.path.file_name().unwrap_or_default().to_string_lossy())
+}
+
 /// Writes the archive. Equal input gives equal bytes.
-fn write<W: Write>(mut out: W, init: &[u8], module: Option<&[u8]>) -> io::Result<()> {
+fn write<W: Write>(mut out: W, init: &[u8], modules: &[(&str, Vec<u8>)]) -> io::Result<()> {
     let mut inode = 0;
     let mut entry = |out: W, name: &str, kind, permissions, content: &[u8]| {
         inode += 1;
@@ -57,8 +63,8 @@ fn write<W: Write>(mut out: W, init: &[u8], module: Option<&[u8]>) -> io::Result
         out = entry(out, folder, ModeFileType::Directory, 0o755, &[])?;
     }
     out = entry(out, "init", ModeFileType::Regular, 0o755, init)?;
-    if let Some(module) = module {
-        out = entry(out, MODULE_PATH, ModeFileType::Regular, 0o644, module)?;
+    for (place, module) in modules {
+        out = entry(out, place, ModeFileType::Regular, 0o644, module)?;
     }
     trailer(out)?.flush()
 }
@@ -70,7 +76,8 @@ mod tests {
     #[test]
     fn the_archive_holds_what_was_put_in() {
         let mut bytes = Vec::new();
-        write(&mut bytes, b"agent", Some(b"module")).unwrap();
+        let modules = [("lib/one.ko", b"one".to_vec()), ("lib/two.ko", b"two".to_vec())];
+        write(&mut bytes, b"agent", &modules).unwrap();
         let mut rest = Cursor::new(bytes);
         let mut found = Vec::new();
         loop {
@@ -84,7 +91,9 @@ mod tests {
             rest = reader.finish().unwrap();
         }
         assert!(found.contains(&("init".to_owned(), 0o100_755, b"agent".to_vec())));
-        assert!(found.contains(&(MODULE_PATH.to_owned(), 0o100_644, b"module".to_vec())));
+        for (place, module) in modules {
+            assert!(found.contains(&(place.to_owned(), 0o100_644, module)));
+        }
         assert_eq!(found.iter().filter(|(_, mode, _)| mode & 0o040_000 != 0).count(), FOLDERS.len());
     }
 
@@ -92,7 +101,7 @@ mod tests {
     fn equal_input_gives_equal_bytes() {
         let pack = || {
             let mut bytes = Vec::new();
-            write(&mut bytes, b"agent", None).unwrap();
+            write(&mut bytes, b"agent", &[]).unwrap();
             bytes
         };
         assert_eq!(pack(), pack());

@@ -1,10 +1,10 @@
-//! What a guest boots besides its kernel: an initramfs that holds the agent as `/init`, and the module.
+//! What a guest boots besides its kernel: an initramfs that holds the agent as `/init`, and the modules.
 
 mod agent;
 mod initramfs;
 
 pub use agent::build as build_agent;
-pub use initramfs::{MODULE_PATH, pack};
+pub use initramfs::{MODULES, pack};
 
 use std::io;
 use std::path::PathBuf;

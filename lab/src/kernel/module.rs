@@ -1,4 +1,4 @@
-//! Builds a module outside the kernel's tree, from a copy of its sources: a checkout is never written to.
+//! Builds modules outside the kernel's tree, from a copy of their sources: a checkout is never written to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,23 +19,21 @@ pub struct Module {
     pub sha256: String,
 }
 
-/// The module whose sources are in `sources`, built for `kernel` if need be.
+/// The modules whose sources are in `sources`, built for `kernel` if need be: at least one, by their names.
 ///
 /// # Errors
-/// It cannot be built, or the work was cancelled.
+/// They cannot be built, or the work was cancelled.
 pub fn build(
     cache: &Cache,
     kernel: &Kernel,
     sources: &Path,
     progress: &dyn Progress,
     cancel: &Cancel,
-) -> Result<Module, Error> {
+) -> Result<Vec<Module>, Error> {
     let job = Job { cache, progress, cancel };
     let ready = attempt(&job, kernel, sources, "module", &[])?;
-    let Some((name, fingerprint)) = ready.manifest.files.first_key_value() else {
-        return Err(Error::NotATree { path: sources.to_path_buf(), reason: "its build left no module".to_owned() });
-    };
-    Ok(Module { path: ready.dir.join(name), sha256: fingerprint.sha256.clone() })
+    let modules = ready.manifest.files.iter();
+    Ok(modules.map(|(name, made)| Module { path: ready.dir.join(name), sha256: made.sha256.clone() }).collect())
 }
 
 /// Has clippy look at the module's Rust as it is built for `kernel`; warnings are errors.

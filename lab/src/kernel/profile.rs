@@ -30,7 +30,16 @@ impl Profile {
     pub fn command_line(self) -> &'static str {
         match self {
             Self::Fast => "",
-            Self::Debug => "debug_pagealloc=on page_poison=on page_owner=on page_table_check=on kmemleak.verbose=1",
+            Self::Debug => "debug_pagealloc=on page_poison=on page_table_check=on kmemleak.verbose=1",
+        }
+    }
+
+    /// How many times as long its kernels may take.
+    #[must_use]
+    pub fn patience(self) -> u32 {
+        match self {
+            Self::Fast => 1,
+            Self::Debug => 5,
         }
     }
 

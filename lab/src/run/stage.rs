@@ -12,8 +12,11 @@ use crate::machine::accelerator::{self, Probe, Wish};
 use crate::machine::{self, command};
 use crate::result::{Environment, KernelFacts};
 
-/// Where the module's sources are, from the workspace's root.
+/// Where the modules' sources are, from the workspace's root.
 const MODULE_SOURCES: &str = "kmod";
+
+/// The one that all is about; the other one is for its tests.
+const MODULE: &str = "liveupdate_lab.ko";
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -85,14 +88,15 @@ fn bootable(
     cancel: &Cancel,
 ) -> Result<Bootable, Error> {
     let kernel = Provider::new(cache).with_profile(setup.profile).obtain(source, progress, cancel)?;
-    let module = if kernel.rust {
-        let module = module::build(cache, &kernel, &setup.workspace.join(MODULE_SOURCES), progress, cancel)?;
-        Some(Artefact { path: module.path, sha256: module.sha256 })
+    let modules: Vec<Artefact> = if kernel.rust {
+        let modules = module::build(cache, &kernel, &setup.workspace.join(MODULE_SOURCES), progress, cancel)?;
+        modules.into_iter().map(|module| Artefact { path: module.path, sha256: module.sha256 }).collect()
     } else {
         progress.note(&format!("Linux {} has no Rust: its guests run without the module", kernel.release));
-        None
+        Vec::new()
     };
-    let initramfs = image::pack(agent, module.as_ref(), cache, progress, cancel)?;
+    let initramfs = image::pack(agent, &modules, cache, progress, cancel)?;
+    let module = modules.into_iter().find(|module| module.path.ends_with(MODULE));
     let facts = KernelFacts {
         requested: kernel.source.requested,
         release: kernel.release,

@@ -65,7 +65,7 @@ impl Turn {
         std::fs::write(&path, init).unwrap();
         let init = Artefact { path, sha256: lab::cache::digest::bytes(init) };
         let cache = Cache::at(&self.folder.path().join("cache")).unwrap();
-        self.stage.kernel.initramfs = pack(&init, None, &cache, &Silent, &Cancel::new()).unwrap().path;
+        self.stage.kernel.initramfs = pack(&init, &[], &cache, &Silent, &Cancel::new()).unwrap().path;
         self
     }
 
