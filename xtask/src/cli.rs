@@ -78,7 +78,7 @@ pub(crate) struct Scenario {
     #[arg(long, default_value = "7.3", value_name = "KERNEL")]
     pub(crate) kernel: KernelSource,
     /// What kernels are built for: `fast`, whose figures count, or `debug`, which checks locks, memory, lists and leaks
-    /// and is several times slower.
+    /// and is several times slower: it gets five times the seconds of `--timeout` and `--silence`.
     #[arg(long, default_value = "fast", value_name = "fast|debug")]
     pub(crate) profile: Profile,
     /// What runs the guests. `auto` takes KVM only if a guest under it has booted and reported back.

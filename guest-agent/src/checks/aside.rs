@@ -70,6 +70,23 @@ impl Aside {
         }
     }
 
+    /// Forks a process that serves others, and does not wait for it.
+    pub(super) fn serving(work: impl FnOnce()) -> Result<Self, Finding> {
+        // SAFETY: a check has one thread, so that the new process finds every lock as this one left it.
+        match unsafe { libc::fork() } {
+            -1 => Err(Finding::new("fork to work", std::io::Error::last_os_error().to_string())),
+            0 => {
+                work();
+                // SAFETY: what has to be tidied up is this process's own.
+                unsafe { libc::_exit(0) }
+            }
+            pid => match Pid::from_raw(pid) {
+                Some(pid) => Ok(Self { pid }),
+                None => Err(Finding::new("a process id", pid.to_string())),
+            },
+        }
+    }
+
     /// As [`Aside::start`] for work that leaves nothing open: the process is gone when this returns.
     pub(super) fn run<T: Serialize + DeserializeOwned>(
         work: impl FnOnce() -> Result<T, Finding>,
@@ -77,6 +94,11 @@ impl Aside {
         let (aside, value) = Self::start(|_| work())?;
         aside.kill()?;
         Ok(value)
+    }
+
+    /// Its process id, as /proc has it.
+    pub(super) fn number(&self) -> String {
+        self.pid.as_raw_nonzero().to_string()
     }
 
     /// Kills it with SIGKILL and waits until it is gone: its files are closed by then.

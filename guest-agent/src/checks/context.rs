@@ -29,7 +29,6 @@ impl Context {
     }
 
     /// The interface that it is asked of.
-    #[expect(dead_code, reason = "for checks that go about it differently on each face")]
     pub(super) fn face(&self) -> message::Interface {
         self.face
     }

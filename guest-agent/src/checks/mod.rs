@@ -4,13 +4,27 @@
 //! started when it has answered or its time is up. So it may give up its privileges, unshare and crash.
 //! Standard output carries its answer: what it has to say beyond that goes to standard error.
 
+mod agent;
 mod aside;
+mod broker;
+mod carried;
 mod close;
 mod context;
 mod crossing;
+mod domain;
+mod fault;
+mod kexecfs;
+mod layout;
+mod leak;
+mod pass;
 mod privilege;
+mod raw;
+mod restore;
+mod seat;
 mod sight;
 mod state;
+mod table;
+mod unclaimed;
 
 use std::{
     collections::VecDeque,
@@ -48,6 +62,69 @@ fn body(check: Check) -> Body {
         Check::CloseBeforePrepareForgets => Within(close::close_before_prepare_forgets),
         Check::CrashBeforePrepareForgets => Within(close::crash_before_prepare_forgets),
         Check::MemoryCrosses => Spans { leave: crossing::leave_memory, find: crossing::find_memory },
+        Check::DeviceIsNotExclusive => Within(state::device_is_not_exclusive),
+        Check::GoneBeforePrepare => Within(carried::gone_before_prepare),
+        Check::ClosedInAnUpdateIsCarriedOver => Spans { leave: carried::leave, find: carried::find },
+        Check::CancelThenForgets => Within(carried::cancel_then_forgets),
+        Check::CloseInUpdated => Spans { leave: carried::leave_waiting, find: carried::close_in_updated },
+        Check::FinishFreesTheUnclaimed => Spans { leave: unclaimed::leave_much, find: unclaimed::finish_frees },
+        Check::UnclaimedIsKept => Spans { leave: unclaimed::leave_to_keep, find: unclaimed::is_kept },
+        Check::UnclaimedIsDropped => Spans { leave: unclaimed::leave_to_drop, find: unclaimed::is_dropped },
+        Check::ChooseToDropTheUnclaimed => Within(unclaimed::choose_to_drop),
+        Check::GenerationCounts => Spans { leave: unclaimed::leave_generation, find: unclaimed::generation_counts },
+        Check::FailedRestoreCanBeRetried => Spans { leave: restore::leave, find: restore::find },
+        Check::UnpreserveLeaksNothing => Within(leak::unpreserve),
+        Check::FailedUpdateLeaksNothing => Within(leak::failed_update),
+        Check::SessionsServeTheUnprivileged => Spans { leave: domain::leave, find: domain::find },
+        Check::TokensAreRandom => Within(domain::tokens_are_random),
+        Check::SessionsWorkElsewhere => Spans { leave: domain::leave_elsewhere, find: domain::find_elsewhere },
+        Check::AgentHandsOutSessions => Spans { leave: agent::leave, find: agent::find },
+        Check::BrokerServesAll => Spans { leave: broker::leave, find: broker::find },
+        Check::ArgumentsAreChecked => Within(layout::arguments),
+        Check::UnknownCommandsAreRefused => Within(layout::unknown_commands),
+        Check::EveryCallInThreeStates => Within(table::three_states),
+        Check::EveryCallInUpdated => Spans { leave: table::leave, find: table::updated },
+        Check::InstanceNeedsNoPrivilege => Within(kexecfs::mounting::needs_no_privilege),
+        Check::InstanceStandsInNoMountinfo => Within(kexecfs::mounting::stands_in_no_mountinfo),
+        Check::ServicesSeeTheirOwn => Within(kexecfs::mounting::services_see_their_own),
+        Check::InstanceEndsWithItsLastDescriptor => Within(kexecfs::lifetime::ends_with_its_last_descriptor),
+        Check::InstanceEndsWithItsKilledHolder => Within(kexecfs::lifetime::ends_with_its_killed_holder),
+        Check::InstanceEndsWithItsUmount => Within(kexecfs::lifetime::ends_with_its_umount),
+        Check::InstanceForgetsWhatItRegistered => Within(kexecfs::lifetime::forgets_what_it_registered),
+        Check::LinkIntoInstanceIsRefused => Within(kexecfs::link::is_refused),
+        Check::SysfsControlsNothing => Within(kexecfs::sysfs::controls_nothing),
+        Check::InstanceIsNoSysfs => Within(kexecfs::sysfs::is_no_sysfs),
+        Check::ControlTakesEveryIoctl => Within(kexecfs::control::takes_every_ioctl),
+        Check::ControlAnswersAsTheDevice => Within(kexecfs::control::answers_as_the_device),
+        Check::ControlIsDelegated => Within(kexecfs::control::is_delegated),
+        Check::StateIsAFileOfWords => Within(kexecfs::state::is_a_file_of_words),
+        Check::PreserveFdTakesNumbers => Within(kexecfs::state::preserves_by_number),
+        Check::InstanceIsFixedByPrepareAndFreeze => Within(kexecfs::fixed::by_prepare_and_freeze),
+        Check::FilesCrossAsTheyWere => Spans { leave: kexecfs::through::leave, find: kexecfs::through::find },
+        Check::ThousandFilesCross => Spans { leave: kexecfs::through::leave_many, find: kexecfs::through::find_many },
+        Check::HugePagesStayInPlace => Spans { leave: kexecfs::huge::leave, find: kexecfs::huge::find },
+        Check::ControlDrivesAnUpdate => {
+            Spans { leave: kexecfs::cycle::leave_by_control, find: kexecfs::cycle::find_by_control }
+        }
+        Check::UnclaimedInstanceIsFreed => {
+            Spans { leave: kexecfs::cycle::leave_unclaimed, find: kexecfs::cycle::find_it_freed }
+        }
+        Check::InstanceIsFoundByOwnerAndName => {
+            Spans { leave: kexecfs::found::leave_by_the_dead, find: kexecfs::found::find_by_the_next }
+        }
+        Check::FailedRetrievalIsTriedAgain => Spans { leave: kexecfs::retried::leave, find: kexecfs::retried::find },
+        Check::BoundServiceFindsItsState => {
+            Spans { leave: kexecfs::service::leave_bound, find: kexecfs::service::find_bound }
+        }
+        Check::ServicesFindTheirOwn => {
+            Spans { leave: kexecfs::service::leave_several, find: kexecfs::service::find_several }
+        }
+        Check::InstanceReachesGenerationTwo => {
+            Spans { leave: kexecfs::generations::leave_first, find: kexecfs::generations::find_first }
+        }
+        Check::InstanceReachesGenerationThree => {
+            Spans { leave: kexecfs::generations::leave_second, find: kexecfs::generations::find_second }
+        }
     }
 }
 

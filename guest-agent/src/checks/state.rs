@@ -2,7 +2,7 @@
 
 use liveupdate_client::{Device, Preserve as _, State};
 use rustix::{
-    fs::{Mode, chmod},
+    fs::{Mode, OFlags, chmod},
     io::Errno,
 };
 
@@ -27,4 +27,13 @@ pub(super) fn device_needs_a_privilege(context: &mut Context) -> Result<(), Find
     });
     works("chmod of the device", chmod(Device::PATH, Mode::from_raw_mode(0o600)))?;
     judged
+}
+
+/// Any number of openers, none of whom can shut the others out.
+pub(super) fn device_is_not_exclusive(context: &mut Context) -> Result<(), Finding> {
+    let open = [context.device()?, context.device()?];
+    let exclusive = OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
+    refused("open with O_EXCL", Errno::INVAL, rustix::fs::open(Device::PATH, exclusive, Mode::empty()))?;
+    drop(open);
+    refused("open with O_EXCL of the only one", Errno::INVAL, rustix::fs::open(Device::PATH, exclusive, Mode::empty()))
 }

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::message::Interface;
 
 const MODULE: &[Interface] = &[Interface::Module];
+/// Both faces of the module.
+const FACES: &[Interface] = &[Interface::Module, Interface::Kexecfs];
+const KEXECFS: &[Interface] = &[Interface::Kexecfs];
 const ALL: &[Interface] = Interface::ALL;
 
 /// How a check lies in time.
@@ -84,6 +87,151 @@ checks! {
     // guest-agent/src/checks/crossing.rs
     /// What a holder preserved is the next kernel's, under the token and with the bytes that it had.
     MemoryCrosses = "memory-crosses", Spans, MODULE;
+
+    // guest-agent/src/checks/state.rs
+    /// Many may have the device open, and O_EXCL is refused.
+    DeviceIsNotExclusive = "device-is-not-exclusive", Within, MODULE;
+
+    // guest-agent/src/checks/carried.rs
+    /// What is closed or killed before PREPARE is forgotten.
+    GoneBeforePrepare = "gone-before-prepare", Within, FACES;
+    /// What is closed or killed in PREPARED or FROZEN is carried over the kexec without its holder.
+    ClosedInAnUpdateIsCarriedOver = "closed-in-an-update-is-carried-over", Drives, FACES;
+    /// The same is forgotten when the update is called off.
+    CancelThenForgets = "cancel-then-forgets", Within, FACES;
+    /// In UPDATED a closed holder's registrations are forgotten, and what waits to be restored is not.
+    CloseInUpdated = "close-in-updated", Spans, FACES;
+
+    // guest-agent/src/checks/unclaimed.rs
+    /// FINISH frees, to the page, what nobody restored, and nothing else.
+    FinishFreesTheUnclaimed = "finish-frees-the-unclaimed", Drives, FACES;
+    /// What nobody restored is there again two kernels later.
+    UnclaimedIsKept = "unclaimed-is-kept", Spans, FACES;
+    /// Or is not, if that was chosen.
+    UnclaimedIsDropped = "unclaimed-is-dropped", Spans, FACES;
+    /// Chooses so, in the kernel between.
+    ChooseToDropTheUnclaimed = "choose-to-drop-the-unclaimed", Within, FACES;
+    /// Each update makes the generation one more.
+    GenerationCounts = "generation-counts", Spans, FACES;
+
+    // guest-agent/src/checks/restore.rs
+    /// A restore that fails, at whatever step, says so and can be made again.
+    FailedRestoreCanBeRetried = "failed-restore-can-be-retried", Spans, FACES;
+
+    // guest-agent/src/checks/leak.rs
+    /// Registering and taking it back, in vain or not, costs no memory.
+    UnpreserveLeaksNothing = "unpreserve-leaks-nothing", Within, FACES;
+    /// PREPARE and FREEZE that fail, at whatever step, cost no memory and leave NORMAL.
+    FailedUpdateLeaksNothing = "failed-update-leaks-nothing", Within, FACES;
+
+    // guest-agent/src/checks/domain.rs
+    /// Processes without privileges keep files through sessions that they were given, each its own alone.
+    SessionsServeTheUnprivileged = "sessions-serve-the-unprivileged", Spans, FACES;
+    /// Tokens are 64 random bits.
+    TokensAreRandom = "tokens-are-random", Within, FACES;
+    /// A session file works in other namespaces, where there is no device.
+    SessionsWorkElsewhere = "sessions-work-elsewhere", Spans, FACES;
+
+    // guest-agent/src/checks/agent.rs
+    /// An agent hands out sessions before and after the update, or vets each file itself; holders may crash.
+    AgentHandsOutSessions = "agent-hands-out-sessions", Spans, FACES;
+
+    // guest-agent/src/checks/broker.rs
+    /// One process that has the machine decides for all others what they may have.
+    BrokerServesAll = "broker-serves-all", Spans, FACES;
+
+    // guest-agent/src/checks/layout.rs
+    /// Every ioctl takes arguments that are longer or shorter as it should, and refuses those that are wrong.
+    ArgumentsAreChecked = "arguments-are-checked", Within, FACES;
+    /// Commands that are in no header are refused.
+    UnknownCommandsAreRefused = "unknown-commands-are-refused", Within, FACES;
+
+    // guest-agent/src/checks/table.rs
+    /// Each call does in NORMAL, PREPARED and FROZEN what the table says.
+    EveryCallInThreeStates = "every-call-in-three-states", Within, FACES;
+    /// And in UPDATED.
+    EveryCallInUpdated = "every-call-in-updated", Drives, FACES;
+    // guest-agent/src/checks/kexecfs/mounting.rs
+    /// An instance needs no privilege, no /dev, and gives no power over the machine.
+    InstanceNeedsNoPrivilege = "instance-needs-no-privilege", Within, KEXECFS;
+    /// An instance that is attached nowhere stands in no process's mountinfo.
+    InstanceStandsInNoMountinfo = "instance-stands-in-no-mountinfo", Within, KEXECFS;
+    /// Services of several users see their own instance alone, and the same machine.
+    ServicesSeeTheirOwn = "services-see-their-own", Within, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/lifetime.rs
+    /// The last descriptor's close ends an instance, its memory counted.
+    InstanceEndsWithItsLastDescriptor = "instance-ends-with-its-last-descriptor", Within, KEXECFS;
+    /// A killed holder's instance ends too, during an update once that is cancelled.
+    InstanceEndsWithItsKilledHolder = "instance-ends-with-its-killed-holder", Within, KEXECFS;
+    /// Umount ends an instance, with an open file the lazy one when that is closed.
+    InstanceEndsWithItsUmount = "instance-ends-with-its-umount", Within, KEXECFS;
+    /// What was registered through an instance is forgotten with it.
+    InstanceForgetsWhatItRegistered = "instance-forgets-what-it-registered", Within, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/link.rs
+    /// No descriptor can be linked into an instance.
+    LinkIntoInstanceIsRefused = "link-into-instance-is-refused", Within, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/sysfs.rs
+    /// What the module has in /sys tells the state and moves nothing.
+    SysfsControlsNothing = "sysfs-controls-nothing", Within, KEXECFS;
+    /// The controls lie in a file system of its own type.
+    InstanceIsNoSysfs = "instance-is-no-sysfs", Within, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/control.rs
+    /// `control` knows every ioctl that the device knows, and no other.
+    ControlTakesEveryIoctl = "control-takes-every-ioctl", Within, KEXECFS;
+    /// Both faces give the same answers, in every state.
+    ControlAnswersAsTheDevice = "control-answers-as-the-device", Within, KEXECFS;
+    /// A `control` has the power of who opened it.
+    ControlIsDelegated = "control-is-delegated", Within, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/state.rs
+    /// `state` is read, written and polled in words.
+    StateIsAFileOfWords = "state-is-a-file-of-words", Within, KEXECFS;
+    /// `preserve_fd` takes numbers of its opener's files and gives tokens.
+    PreserveFdTakesNumbers = "preserve-fd-takes-numbers", Within, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/fixed.rs
+    /// PREPARE fixes the layout of an instance, FREEZE its content, and CANCEL undoes both.
+    InstanceIsFixedByPrepareAndFreeze = "instance-is-fixed-by-prepare-and-freeze", Within, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/through.rs
+    /// Files cross with bytes, holes, attributes and names.
+    FilesCrossAsTheyWere = "files-cross-as-they-were", Spans, KEXECFS;
+    /// A thousand files of one instance cross.
+    ThousandFilesCross = "thousand-files-cross", Spans, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/huge.rs
+    /// Pages of 2 MiB stay where they are, in one piece.
+    HugePagesStayInPlace = "huge-pages-stay-in-place", Spans, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/cycle.rs
+    /// A whole update is driven through `control`.
+    ControlDrivesAnUpdate = "control-drives-an-update", Drives, KEXECFS;
+    /// An instance that nobody asks for is freed by FINISH.
+    UnclaimedInstanceIsFreed = "unclaimed-instance-is-freed", Drives, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/found.rs
+    /// An instance is its owner's, by name and key, though its holder died before the kexec.
+    InstanceIsFoundByOwnerAndName = "instance-is-found-by-owner-and-name", Drives, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/retried.rs
+    /// A retrieval that failed at any step can be tried again, with nothing lost.
+    FailedRetrievalIsTriedAgain = "failed-retrieval-is-tried-again", Spans, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/service.rs
+    /// A service finds its state in an instance that is bind-mounted into it.
+    BoundServiceFindsItsState = "bound-service-finds-its-state", Spans, KEXECFS;
+    /// Services with one name for theirs find their own each.
+    ServicesFindTheirOwn = "services-find-their-own", Spans, KEXECFS;
+
+    // guest-agent/src/checks/kexecfs/generations.rs
+    /// An instance that no process holds crosses into a second kernel.
+    InstanceReachesGenerationTwo = "instance-reaches-generation-two", Spans, KEXECFS;
+    /// Changed there, it crosses into a third one.
+    InstanceReachesGenerationThree = "instance-reaches-generation-three", Spans, KEXECFS;
 }
 
 impl Check {
