@@ -26,6 +26,9 @@ pub(crate) struct Claim {
 /// A mount begins.
 pub(crate) fn claim_instance(key: Key, params: &sys::lu_params) -> Result<Claim> {
     with(|machine| {
+        if machine.core.is_in_use(key) {
+            return Err(EBUSY);
+        }
         match machine.waiting_instance(key) {
             Some(_) if params.must_be_fresh => Err(EEXIST),
             None if params.must_retrieve => Err(ENOENT),

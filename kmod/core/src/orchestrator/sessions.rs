@@ -147,6 +147,11 @@ impl<S: Store, P: Participant> Orchestrator<S, P> {
         self.add_session(Some(key), None)
     }
 
+    /// Whether an open session has this key.
+    pub fn is_in_use(&self, key: Key) -> bool {
+        self.keys.get(&key).is_some()
+    }
+
     /// The number of the previous kernel's session under this key.
     pub fn inherited(&self, key: Key) -> Option<u64> {
         self.inherited.get(&key).map(|found| found.id)
