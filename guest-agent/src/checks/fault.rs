@@ -1,5 +1,7 @@
 //! Faults on purpose: the module's parameter that makes the Nth step from now fail once for want of memory.
 
+use std::{fs::File, io, os::unix::fs::FileExt as _, sync::OnceLock};
+
 use liveupdate_client::Error;
 use rustix::io::Errno;
 
@@ -10,18 +12,33 @@ const PARAMETER: &str = "/sys/module/liveupdate_lab/parameters/fail_step";
 /// More steps than anything here takes.
 const MANY: u32 = 20_000;
 
+/// How many of its first steps an attempt is failed at in turn: more than a mount takes before it restores anything.
+const FIRST: u32 = 24;
+
+fn parameter<T>(work: impl FnOnce(&File) -> io::Result<T>) -> Result<T, Finding> {
+    static OPEN: OnceLock<File> = OnceLock::new();
+    let failed = |error: io::Error| Finding::new(format!("{PARAMETER} to be read and written"), error.to_string());
+    let file = match OPEN.get() {
+        Some(file) => file,
+        None => {
+            let file = File::options().read(true).write(true).open(PARAMETER).map_err(failed)?;
+            OPEN.get_or_init(|| file)
+        }
+    };
+    work(file).map_err(failed)
+}
+
 /// Has the Nth fallible step from now fail; 0: none.
 pub(super) fn arm(step: u32) -> Result<(), Finding> {
-    std::fs::write(PARAMETER, step.to_string())
-        .map_err(|error| Finding::new(format!("{step} to be written to fail_step"), error.to_string()))
+    parameter(|file| file.write_all_at(step.to_string().as_bytes(), 0))
 }
 
 /// Arms none, and tells whether the fault had come.
 pub(super) fn disarm() -> Result<bool, Finding> {
-    let text =
-        std::fs::read_to_string(PARAMETER).map_err(|error| Finding::new("fail_step to be read", error.to_string()))?;
+    let mut text = [0; 16];
+    let read = parameter(|file| file.read_at(&mut text, 0))?;
     arm(0)?;
-    Ok(text.trim() == "0")
+    Ok(text[..read].trim_ascii() == b"0")
 }
 
 /// Makes each step of `attempt` fail in its turn, from the first on, until one attempt has met no fault. What
@@ -64,7 +81,7 @@ pub(super) fn again_and_again<T>(
 ) -> Result<(T, u32), Finding> {
     let mut failures = 0;
     for turn in 0..MANY {
-        let step = 1 + turn % 4;
+        let step = 1 + turn % FIRST;
         arm(step)?;
         let result = attempt();
         let came = disarm()?;

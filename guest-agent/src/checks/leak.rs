@@ -18,7 +18,7 @@ use super::{
 
 const MIB: u64 = 1 << 20;
 /// What comes and goes by itself.
-const SLACK: u64 = MIB;
+const SLACK: u64 = MIB / 4;
 
 /// A change of free memory that `work`, done often, must not bring. It was done once before, to warm the caches.
 fn no_change(what: &str, mut work: impl FnMut() -> Result<(), Finding>) -> Result<(), Finding> {
@@ -35,40 +35,37 @@ pub(super) fn unpreserve(context: &mut Context) -> Result<(), Finding> {
     let seat = context.seat("leak")?;
     let named = session(&seat, "leak")?;
     let before = seat.status()?.participants;
-    for by in [&seat, &named] {
-        no_change("FD_UNPRESERVE of large files", || {
-            for _ in 0..3 {
-                let file = by.create_memory(48 * MIB, PageSize::Huge)?;
-                let token = by.preserve(&file, PreserveFlags::NONE)?;
-                by.unpreserve(token)?;
-                denied("a second FD_UNPRESERVE", Errno::NOENT, by.unpreserve(token))?;
-            }
-            Ok(())
-        })?;
-        let files = some_files(by)?;
-        // A leak of 128 bytes each would be twice what is let pass.
-        no_change("16384 registrations", || {
-            for _ in 0..16384 / files.len() {
-                for file in &files {
-                    let token = by.preserve(file, PreserveFlags::MEMFD)?;
-                    by.unpreserve(token)?;
-                }
-            }
-            Ok(())
-        })?;
-        no_change("registrations that fail", || {
-            for _ in 0..200 {
-                for file in &files {
-                    let register = || by.preserve(file, PreserveFlags::MEMFD);
-                    let nothing = || same("participants", before, seat.status()?.participants);
-                    fault::at_every_step("FD_PRESERVE", register, nothing, |token| Ok(by.unpreserve(token)?))?;
-                }
-            }
-            Ok(())
-        })?;
-    }
+    let both = [&seat, &named];
+    no_change("FD_UNPRESERVE of large files", || {
+        for by in both {
+            let file = by.create_memory(32 * MIB, PageSize::Huge)?;
+            let token = by.preserve(&file, PreserveFlags::NONE)?;
+            by.unpreserve(token)?;
+            denied("a second FD_UNPRESERVE", Errno::NOENT, by.unpreserve(token))?;
+        }
+        Ok(())
+    })?;
+    let files = some_files(&seat)?;
+    // A leak of 32 bytes each is as much as is let pass.
+    no_change("8192 registrations", || {
+        for turn in 0..8192 {
+            let (by, file) = (both[turn % 2], &files[turn % files.len()]);
+            let token = by.preserve(file, PreserveFlags::MEMFD)?;
+            by.unpreserve(token)?;
+        }
+        Ok(())
+    })?;
+    no_change("registrations that fail", || {
+        for turn in 0..200 {
+            let (by, file) = (both[turn % 2], &files[turn % files.len()]);
+            let register = || by.preserve(file, PreserveFlags::MEMFD);
+            let nothing = || same("participants", before, seat.status()?.participants);
+            fault::at_every_step("FD_PRESERVE", register, nothing, |token| Ok(by.unpreserve(token)?))?;
+        }
+        Ok(())
+    })?;
     no_change("sessions that cannot be made", || {
-        for _ in 0..200 {
+        for _ in 0..100 {
             let make = || session(&seat, "another");
             let failures = fault::at_every_step(
                 "SESSION_CREATE",
@@ -157,7 +154,7 @@ pub(super) fn failed_update(context: &mut Context) -> Result<(), Finding> {
     let (mut prepares, mut freezes) = (0, 0);
     no_change("events that fail at each of their steps", || {
         prepares = fault::at_every_step("PREPARE", || driver.prepare(), undone, cancel)?;
-        for _ in 0..20 {
+        for _ in 0..8 {
             // What is armed before PREPARE would fail that.
             let mut step = 0;
             freezes = loop {
@@ -175,7 +172,6 @@ pub(super) fn failed_update(context: &mut Context) -> Result<(), Finding> {
                     }
                     Err(error) => {
                         holds("FREEZE to fail with ENOMEM", error.errno() == Errno::NOMEM && came, error.to_string())?;
-                        holds("a reason in words", !error.reason().is_empty() || came, error.to_string())?;
                         undone()?;
                     }
                 }
@@ -194,10 +190,11 @@ pub(super) fn failed_update(context: &mut Context) -> Result<(), Finding> {
             has(file, bytes, 1)?;
         }
     }
-    let (held, Workload { driver, named, .. }) = (work.tokens.len() as u64, work);
+    let (held, Workload { driver, named, instance, .. }) = (work.tokens.len() as u64, work);
     drop(named);
     let left = driver.status()?.participants;
     same("participants when the session is closed", participants - held / 2, left)?;
+    drop(instance);
     drop(session(&driver, "leak")?);
     same("the session's name", Ok(()), driver.create_session(&called("leak")).map(drop))
 }

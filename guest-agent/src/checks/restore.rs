@@ -73,13 +73,19 @@ pub(super) fn find(context: &mut Context, notes: &Notes) -> Result<(), Finding> 
     let (seed, tokens): Left = notes.read()?;
     let (seat, failures) =
         fault::again_and_again("a mount or an open device", || context.try_seat("retry"), || Ok(()))?;
-    eprintln!("{failures} failures until there was a seat");
+    holds("a mount or an open device to fail at first", failures >= 1, failures.to_string())?;
     in_state(&seat, State::Updated)?;
     let (named, _) = fault::again_and_again("SESSION_RETRIEVE", || retrieved(&seat, "retry"), || Ok(()))?;
     let (one, other) = tokens.split_at(tokens.len() / 2);
-    for (by, tokens) in [(&seat, one), (&named, other)] {
+    for (by, tokens, insist) in [(&seat, one, at_its_steps as Insist), (&named, other, at_its_ends)] {
         for (&token, bytes) in tokens.iter().zip([SMALL, HUGE, ODD, SMALL, 0]) {
-            insist(by, token, bytes, seed)?;
+            let open = descriptors()?;
+            let waits = || {
+                same("whether it counts as restored after a failure", false, by.info(known(token)?)?.restored)?;
+                same("open descriptors after a failed restore", open, descriptors()?)
+            };
+            let file = insist(by, token, bytes, &waits)?;
+            restored_once(by, token, file, bytes, seed)?;
         }
     }
     if context.on_instance() {
@@ -88,25 +94,46 @@ pub(super) fn find(context: &mut Context, notes: &Notes) -> Result<(), Finding> 
     Ok(())
 }
 
-/// One token. `bytes`: 0 for the eventfd.
-fn insist(seat: &Control, number: u64, bytes: usize, seed: u64) -> Result<(), Finding> {
-    let token = known(number)?;
-    let open = descriptors()?;
-    without_descriptors(seat, number)?;
-    without_a_place(seat, number, bytes == 0)?;
-    let waits = || {
-        same("whether it counts as restored after a failure", false, seat.info(token)?.restored)?;
-        same("open descriptors after a failed restore", open, descriptors()?)
-    };
-    waits()?;
+/// A way to have one token fail before it is restored. `bytes`: 0 for the eventfd.
+type Insist = fn(&Control, u64, usize, &dyn Fn() -> Result<(), Finding>) -> Result<OwnedFd, Finding>;
+
+/// No memory, at one step after the other.
+fn at_its_steps(
+    seat: &Control,
+    token: u64,
+    bytes: usize,
+    waits: &dyn Fn() -> Result<(), Finding>,
+) -> Result<OwnedFd, Finding> {
+    let token = known(token)?;
     let (file, failures) = fault::again_and_again("FD_RESTORE", || seat.restore(token), waits)?;
-    // Each folio has a step of its own, at which it fails once at least.
+    // Each folio has steps of its own. How many folios a file has that could choose is not said.
     let least = match bytes {
         0 => 1,
-        HUGE => 2,
-        bytes => bytes.div_ceil(4096) as u32 / 32,
+        SMALL => 8,
+        _ => 2,
     };
     holds(&format!("at least {least} failures on the way"), failures >= least, failures.to_string())?;
+    Ok(file)
+}
+
+/// No descriptor to begin with, and no place for its number in the end.
+fn at_its_ends(
+    seat: &Control,
+    token: u64,
+    bytes: usize,
+    waits: &dyn Fn() -> Result<(), Finding>,
+) -> Result<OwnedFd, Finding> {
+    for _ in 0..2 {
+        without_descriptors(seat, token)?;
+        waits()?;
+        without_a_place(seat, token, bytes == 0)?;
+        waits()?;
+    }
+    Ok(seat.restore(known(token)?)?)
+}
+
+fn restored_once(seat: &Control, token: u64, file: OwnedFd, bytes: usize, seed: u64) -> Result<(), Finding> {
+    let token = known(token)?;
     match bytes {
         0 => {
             let mut count = [0; 8];
@@ -158,7 +185,7 @@ fn mount_at_last(seed: u64) -> Result<(), Finding> {
     let builder = Instance::builder().name(called("retry-files")).retrieve();
     let closed = || same("open descriptors after a failed mount", open, descriptors()?);
     let (instance, failures) = fault::again_and_again("a mount", || builder.mount(), closed)?;
-    holds("at least 16 failures on the way", failures >= 16, failures.to_string())?;
+    holds("at least 24 failures on the way", failures >= 24, failures.to_string())?;
     for name in ["one", "other"] {
         has(&instance.open(name)?, SMALL, seed)?;
     }
