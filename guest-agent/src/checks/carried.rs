@@ -97,6 +97,8 @@ pub(super) fn leave(context: &mut Context) -> Result<Notes, Finding> {
         }
         let ends = holders.extract_if(.., |(_, when)| *when == state);
         ends.map(|(holder, _)| holder.end()).collect::<Result<Vec<()>, Finding>>()?;
+        // Refused, which must not be the end of those without a holder.
+        denied("a second PREPARE", Errno::EXIST, driver.prepare())?;
         in_state(&driver, state)?;
     }
     Ok(Notes::of(&(seed, tokens))?)
@@ -107,6 +109,7 @@ pub(super) fn find(context: &mut Context, notes: &Notes) -> Result<(), Finding> 
     let (seed, tokens): (u64, Vec<[u64; 2]>) = notes.read()?;
     let driver = context.seat("driver")?;
     in_state(&driver, State::Updated)?;
+    denied("PREPARE in UPDATED", Errno::INVAL, driver.prepare())?;
     for ((name, ..), tokens) in HOLDERS.iter().zip(tokens) {
         for (seat, token) in [context.seat(name)?, retrieved(&driver, name)?].iter().zip(tokens) {
             has(&seat.restore(known(token)?)?, BYTES, seed)?;
@@ -156,6 +159,7 @@ pub(super) fn cancel_then_forgets(context: &mut Context) -> Result<(), Finding> 
             }
             drop(here);
             aside.map_or(Ok(()), Aside::kill)?;
+            denied("a second PREPARE", Errno::EXIST, driver.prepare())?;
             same("participants whose holders are gone", registered, driver.status()?.participants)?;
             for file in &files {
                 denied("FD_PRESERVE of another's file", Errno::BUSY, other.preserve(file, PreserveFlags::NONE))?;

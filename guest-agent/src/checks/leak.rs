@@ -6,7 +6,7 @@ use liveupdate_client::{
 use rustix::{
     event::{EventfdFlags, eventfd},
     fd::OwnedFd,
-    fs::{MemfdFlags, ftruncate, memfd_create},
+    fs::{FileType, MemfdFlags, ftruncate, memfd_create},
     io::Errno,
 };
 
@@ -132,10 +132,14 @@ impl Workload {
         in_state(&self.driver, State::Normal)?;
         denied("CANCEL after a failure", Errno::NOENT, self.driver.cancel())?;
         same("participants", participants, self.driver.status()?.participants)?;
-        for file in [&self.files[0], &self.files[self.files.len() - 1]] {
-            let size = works("fstat", rustix::fs::fstat(file))?.st_size.unsigned_abs();
-            works("ftruncate of a file that is not prepared", ftruncate(file, size + 1))?;
-            works("ftruncate back", ftruncate(file, size))?;
+        for file in &self.files {
+            let stat = works("fstat", rustix::fs::fstat(file))?;
+            // An eventfd has no size.
+            if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+                let size = stat.st_size.unsigned_abs();
+                works("ftruncate of a file that is not prepared", ftruncate(file, size + 1))?;
+                works("ftruncate back", ftruncate(file, size))?;
+            }
         }
         Ok(())
     }
