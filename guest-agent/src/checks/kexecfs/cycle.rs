@@ -1,5 +1,7 @@
 //! Whole cycles that a check drives itself.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use liveupdate_client::{
     Drive as _, Event, Info, Kind, PageSize, Preserve as _, PreserveFlags, State, Token, kexecfs::Huge,
 };
@@ -10,14 +12,21 @@ use rustix::{
 };
 
 use super::{COUNTED, SLACK, content, denied, free, has_files, named, put, reads, write_file};
-use crate::checks::context::{Context, Finding, holds, same, works};
+use crate::{
+    checks::context::{Context, Finding, holds, same, works},
+    mapping::Mapping,
+};
+
+/// What is written when all is frozen.
+const LATE: u64 = 0x1A7E_1A7E_1A7E_1A7E;
 
 /// All that leads to a kexec, through `control` alone; the device is not opened.
 pub(in crate::checks) fn leave_by_control(context: &mut Context) -> Result<Notes, Finding> {
     drop(context.device()?);
     let instance = named("driver").mount()?;
     let control = instance.control()?;
-    write_file(&instance, "file", &content(1, 12_345))?;
+    let file = write_file(&instance, "file", &content(1, 12_345))?;
+    let mapping = works("mmap", Mapping::new(&file, 1, 1, true))?;
     let memory = control.create_memory(3 * 4096, PageSize::Small)?;
     put(&memory, 5, &content(2, 100))?;
     let counter = works("eventfd", eventfd(9, EventfdFlags::CLOEXEC | EventfdFlags::SEMAPHORE))?;
@@ -26,7 +35,9 @@ pub(in crate::checks) fn leave_by_control(context: &mut Context) -> Result<Notes
     same("the state", State::Prepared, control.state()?)?;
     control.freeze()?;
     same("the state", State::Frozen, control.state()?)?;
-    context.stay_with((instance, control, memory, counter));
+    // Until the kexec itself, by way of a mapping.
+    mapping.page(0)[0].store(LATE, Relaxed);
+    context.stay_with((mapping, file, instance, control, memory, counter));
     Ok(Notes::of(&tokens)?)
 }
 
@@ -63,11 +74,13 @@ pub(in crate::checks) fn find_by_control(context: &mut Context, notes: &Notes) -
         works("read of the eventfd", rustix::io::read(&counter, &mut count))?;
         same(&format!("read {read} of a semaphore"), 1, u64::from_ne_bytes(count))?;
     }
-    reads(instance.open("file")?, "the file", &content(1, 12_345))?;
+    let mut expected = content(1, 12_345);
+    expected[4096..4104].copy_from_slice(&LATE.to_ne_bytes());
+    reads(instance.open("file")?, "the file", &expected)?;
     instance.state()?.write(Event::Finish)?;
     same("the state after finish", State::Normal, control.state()?)?;
     denied("FINISH afterwards", Errno::INVAL, control.finish())?;
-    reads(instance.open("file")?, "the file after FINISH", &content(1, 12_345))
+    reads(instance.open("file")?, "the file after FINISH", &expected)
 }
 
 /// Files in the unclaimed instance, the large one aside.

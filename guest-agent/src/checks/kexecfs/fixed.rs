@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use liveupdate_client::{
-    Device, Drive as _, PageSize, Preserve as _, PreserveFlags,
+    Device, Drive as _, PageSize, Preserve as _,
     kexecfs::{Huge, Instance},
 };
 use rustix::{
@@ -209,12 +209,14 @@ pub(in crate::checks) fn by_prepare_and_freeze(context: &mut Context) -> Result<
     refused("mkdir", Errno::PERM, mkdirat(root, "directory", Mode::RWXU))?;
     refused("symlink", Errno::PERM, symlinkat("target", root, "symlink"))?;
 
-    // And once more, with another content and another layout.
-    let token = device.preserve(&device.create_memory(4096, PageSize::Any)?, PreserveFlags::NONE)?;
+    // And once more, with another content and another layout. What has no name any more is nobody's to hand over.
+    let named = fixture.instance.open("file")?;
+    put(&named, 0, &content(6, 5000))?;
     while_fixed(&device, || {
-        refused("truncate in the second PREPARED", Errno::BUSY, ftruncate(&fixture.file, 1))?;
-        works("write in the second PREPARED", fixture.write(0xD1))
+        refused("truncate in the second PREPARED", Errno::BUSY, ftruncate(&named, 1))?;
+        put(&named, 4000, b"in the second PREPARED")?;
+        works("truncate of a file that was unlinked", ftruncate(&fixture.file, 2))
     })?;
-    device.unpreserve(token)?;
-    works("truncate after the second CANCEL", ftruncate(&fixture.file, 1))
+    works("truncate after the second CANCEL", ftruncate(&named, 1))?;
+    reads(&named, "what is left of the file", &content(6, 5000)[..1])
 }

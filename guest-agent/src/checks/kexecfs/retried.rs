@@ -12,7 +12,7 @@ use crate::checks::context::{Context, Finding, holds, same};
 const FAIL_STEP: &str = "/sys/module/liveupdate_lab/parameters/fail_step";
 
 /// Instances, of which each fails at another step; more than a retrieval has steps.
-const INSTANCES: u32 = 24;
+const INSTANCES: u32 = 40;
 
 /// Least steps that a retrieval is known to have.
 const LEAST: u32 = 15;
