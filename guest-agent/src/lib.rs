@@ -17,6 +17,7 @@ mod interface;
 mod kernel_log;
 mod kexec;
 mod locate;
+mod luo;
 mod mapping;
 mod memory;
 mod objects;

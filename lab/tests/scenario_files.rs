@@ -182,6 +182,8 @@ fn mistakes_about_checks_are_shown_where_they_are() {
         ("  - check\n", "5:5", "`check` needs to be told", ""),
         ("  - check: {name: never-ends, proves: C9}\n", "5:39", "there is no requirement `C9`", ""),
         ("  - check: {name: never-ends, proves: [C1, C1]}\n", "5:44", "C1 is named twice", ""),
+        ("  - check: {name: never-ends, refutes: C9}\n", "5:40", "there is no requirement `C9`", ""),
+        ("  - check: {name: never-ends, proves: C1, refutes: C1}\n", "5:5", "C1 is proven and refuted", ""),
         ("  - leave: {name: memory-crosses, proves: C1}\n", "5:5", "proves nothing until it is found", ""),
     ] {
         check(

@@ -130,6 +130,11 @@ pub(super) fn works<T>(what: &str, result: Result<T, Errno>) -> Result<T, Findin
     result.map_err(|errno| Finding::new(format!("{what} to work"), name(errno.raw_os_error())))
 }
 
+/// Requires that what a library does works.
+pub(super) fn done<T, E: Debug>(what: &str, result: Result<T, E>) -> Result<T, Finding> {
+    result.map_err(|error| Finding::new(format!("{what} to work"), format!("{error:?}")))
+}
+
 /// Requires that a system call is refused with this errno.
 pub(super) fn refused<T>(what: &str, with: Errno, result: Result<T, Errno>) -> Result<(), Finding> {
     let came = match result {

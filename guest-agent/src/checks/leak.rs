@@ -21,7 +21,7 @@ const MIB: u64 = 1 << 20;
 const SLACK: u64 = MIB / 4;
 
 /// A change of free memory that `work`, done often, must not bring. It was done once before, to warm the caches.
-fn no_change(what: &str, mut work: impl FnMut() -> Result<(), Finding>) -> Result<(), Finding> {
+pub(super) fn no_change(what: &str, mut work: impl FnMut() -> Result<(), Finding>) -> Result<(), Finding> {
     work()?;
     let before = crate::memory::settled()?.free;
     work()?;

@@ -16,6 +16,7 @@ mod fault;
 mod kexecfs;
 mod layout;
 mod leak;
+mod luo;
 mod pass;
 mod privilege;
 mod raw;
@@ -23,6 +24,7 @@ mod restore;
 mod seat;
 mod sight;
 mod state;
+mod sysfs;
 mod table;
 mod unclaimed;
 
@@ -61,6 +63,17 @@ fn body(check: Check) -> Body {
         Check::DeviceNeedsAPrivilege => Within(state::device_needs_a_privilege),
         Check::CloseBeforePrepareForgets => Within(close::close_before_prepare_forgets),
         Check::CrashBeforePrepareForgets => Within(close::crash_before_prepare_forgets),
+        Check::LuoClosedSessionForgets => Within(luo::registration::closed_session_forgets),
+        Check::LuoClosedSessionLeaksNothing => Within(luo::registration::closed_session_leaks_nothing),
+        Check::LuoFinishFreesTheUnclaimed => {
+            Spans { leave: luo::retrieval::leave_unclaimed, find: luo::retrieval::finish_frees_the_unclaimed }
+        }
+        Check::LuoFailedRetrievalIsFinal => {
+            Spans { leave: luo::retrieval::leave_to_fail, find: luo::retrieval::failed_retrieval_is_final }
+        }
+        Check::LuoSessionsAreHandedOut => Spans { leave: luo::broker::leave, find: luo::broker::find },
+        Check::LuoArgumentsAreChecked => Within(luo::layout::arguments),
+        Check::LuoSysfsControlsNothing => Within(sysfs::in_tree_controls_nothing),
         Check::MemoryCrosses => Spans { leave: crossing::leave_memory, find: crossing::find_memory },
         Check::DeviceIsNotExclusive => Within(state::device_is_not_exclusive),
         Check::GoneBeforePrepare => Within(carried::gone_before_prepare),
@@ -92,8 +105,8 @@ fn body(check: Check) -> Body {
         Check::InstanceEndsWithItsUmount => Within(kexecfs::lifetime::ends_with_its_umount),
         Check::InstanceForgetsWhatItRegistered => Within(kexecfs::lifetime::forgets_what_it_registered),
         Check::LinkIntoInstanceIsRefused => Within(kexecfs::link::is_refused),
-        Check::SysfsControlsNothing => Within(kexecfs::sysfs::controls_nothing),
-        Check::InstanceIsNoSysfs => Within(kexecfs::sysfs::is_no_sysfs),
+        Check::SysfsControlsNothing => Within(sysfs::controls_nothing),
+        Check::InstanceIsNoSysfs => Within(kexecfs::special::is_no_sysfs),
         Check::ControlTakesEveryIoctl => Within(kexecfs::control::takes_every_ioctl),
         Check::ControlAnswersAsTheDevice => Within(kexecfs::control::answers_as_the_device),
         Check::ControlIsDelegated => Within(kexecfs::control::is_delegated),

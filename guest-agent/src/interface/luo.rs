@@ -1,51 +1,19 @@
-//! The in-tree Live Update Orchestrator, `include/uapi/linux/liveupdate.h`.
+//! The in-tree Live Update Orchestrator.
 
 use protocol::message::{Claim, Event, ObjectId, Token};
 use rustix::{
-    fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
-    fs::{MemfdFlags, Mode, OFlags, ftruncate, memfd_create},
+    fd::{BorrowedFd, OwnedFd},
+    fs::{MemfdFlags, ftruncate, memfd_create},
     io::Errno,
-    ioctl::{Updater, ioctl, opcode},
 };
 
 use super::Interface;
-use crate::failure::{Outcome, Tell, refuse, system};
+use crate::{
+    failure::{Outcome, Tell, refuse, system},
+    luo::{DEVICE, Session, open_device},
+};
 
-const DEVICE: &str = "/dev/liveupdate";
 const SESSION: &str = "lab";
-
-const TYPE: u8 = 0xBA;
-const CREATE_SESSION: u32 = opcode::none(TYPE, 0x00);
-const RETRIEVE_SESSION: u32 = opcode::none(TYPE, 0x01);
-const PRESERVE_FD: u32 = opcode::none(TYPE, 0x40);
-const RETRIEVE_FD: u32 = opcode::none(TYPE, 0x41);
-const FINISH: u32 = opcode::none(TYPE, 0x42);
-
-/// `struct liveupdate_ioctl_create_session` and `..._retrieve_session`.
-#[repr(C)]
-struct SessionArgument {
-    size: u32,
-    fd: i32,
-    name: [u8; 64],
-}
-const _: () = assert!(size_of::<SessionArgument>() == 72);
-
-/// `struct liveupdate_session_preserve_fd` and `..._retrieve_fd`.
-#[repr(C, align(8))]
-struct FileArgument {
-    size: u32,
-    fd: i32,
-    token: u64,
-}
-const _: () = assert!(size_of::<FileArgument>() == 16);
-
-/// `struct liveupdate_session_finish`.
-#[repr(C)]
-struct FinishArgument {
-    size: u32,
-    reserved: u32,
-}
-const _: () = assert!(size_of::<FinishArgument>() == 8);
 
 /// What became of the previous generation's session.
 enum Incoming {
@@ -54,41 +22,40 @@ enum Incoming {
     /// The kernel has none, or it is finished.
     None,
     /// Open.
-    Open(OwnedFd),
+    Open(Session),
 }
 
 /// Sessions named [`SESSION`], one in each direction: the kernel keeps their names apart.
 pub(super) struct Luo {
     incoming: Incoming,
-    outgoing: Option<OwnedFd>,
+    outgoing: Option<Session>,
 }
 
 impl Luo {
     pub(super) fn open() -> Outcome<Self> {
         // Only whether it can be opened: the kernel lets in one process at a time.
-        device()?;
+        open_device().tell(format!("open {DEVICE}"))?;
         Ok(Self { incoming: Incoming::Unasked, outgoing: None })
     }
 
-    fn outgoing(&mut self) -> Outcome<BorrowedFd<'_>> {
+    fn outgoing(&mut self) -> Outcome<&Session> {
         let session = match self.outgoing.take() {
             Some(session) => session,
-            None => session::<CREATE_SESSION>().tell(format!("ioctl CREATE_SESSION on {DEVICE}"))?,
+            None => Session::create(SESSION).tell(format!("ioctl CREATE_SESSION on {DEVICE}"))?,
         };
-        let session: &OwnedFd = self.outgoing.insert(session);
-        Ok(session.as_fd())
+        Ok(self.outgoing.insert(session))
     }
 
-    fn incoming(&mut self) -> Outcome<Option<BorrowedFd<'_>>> {
+    fn incoming(&mut self) -> Outcome<Option<&Session>> {
         if matches!(self.incoming, Incoming::Unasked) {
-            self.incoming = match session::<RETRIEVE_SESSION>() {
+            self.incoming = match Session::retrieve(SESSION) {
                 Ok(session) => Incoming::Open(session),
                 Err(Errno::NOENT) => Incoming::None,
                 Err(errno) => return Err(system(format!("ioctl RETRIEVE_SESSION on {DEVICE}"), errno)),
             };
         }
         Ok(match &self.incoming {
-            Incoming::Open(session) => Some(session.as_fd()),
+            Incoming::Open(session) => Some(session),
             Incoming::Unasked | Incoming::None => None,
         })
     }
@@ -98,9 +65,7 @@ impl Luo {
         let Some(session) = self.incoming()? else {
             return Err(refuse(operation, "nothing was handed over, or it is finished"));
         };
-        let mut argument = FinishArgument { size: size_of::<FinishArgument>() as u32, reserved: 0 };
-        // SAFETY: the argument has the layout that this ioctl reads and writes.
-        unsafe { ioctl(session, Updater::<FINISH, _>::new(&mut argument)) }.tell(operation)?;
+        session.finish().tell(operation)?;
         self.incoming = Incoming::None;
         Ok(())
     }
@@ -115,12 +80,11 @@ impl Interface for Luo {
     }
 
     fn preserve(&mut self, id: ObjectId, file: BorrowedFd<'_>) -> Outcome<Token> {
-        let session = self.outgoing()?;
-        let mut argument = FileArgument { size: SIZE_OF_FILE, fd: file.as_raw_fd(), token: id.0.into() };
-        // SAFETY: the argument has the layout that this ioctl reads and writes.
-        unsafe { ioctl(session, Updater::<PRESERVE_FD, _>::new(&mut argument)) }
+        let token = id.0.into();
+        self.outgoing()?
+            .preserve(file, token)
             .tell(format!("ioctl PRESERVE_FD of object {} on the outgoing session", id.0))?;
-        Ok(Token(argument.token))
+        Ok(Token(token))
     }
 
     fn signal(&mut self, event: Event) -> Outcome<()> {
@@ -137,37 +101,12 @@ impl Interface for Luo {
 
     fn retrieve(&mut self, claim: Claim) -> Outcome<Option<OwnedFd>> {
         let Some(session) = self.incoming()? else { return Ok(None) };
-        let mut argument = FileArgument { size: SIZE_OF_FILE, fd: -1, token: claim.token.0 };
-        // SAFETY: the argument has the layout that this ioctl reads and writes.
-        match unsafe { ioctl(session, Updater::<RETRIEVE_FD, _>::new(&mut argument)) } {
-            // SAFETY: the kernel has just opened this descriptor for this process.
-            Ok(()) => Ok(Some(unsafe { OwnedFd::from_raw_fd(argument.fd) })),
+        match session.retrieve_fd(claim.token.0) {
+            Ok(file) => Ok(Some(file)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => {
                 Err(system(format!("ioctl RETRIEVE_FD of object {} on the incoming session", claim.id.0), errno))
             }
         }
     }
-}
-
-const SIZE_OF_FILE: u32 = size_of::<FileArgument>() as u32;
-
-fn device() -> Outcome<OwnedFd> {
-    open_device().tell(format!("open {DEVICE}"))
-}
-
-fn open_device() -> Result<OwnedFd, Errno> {
-    rustix::fs::open(DEVICE, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// Makes or retrieves the session; the device is open no longer than that.
-fn session<const OPERATION: u32>() -> Result<OwnedFd, Errno> {
-    let device = open_device()?;
-    let mut name = [0; 64];
-    name[..SESSION.len()].copy_from_slice(SESSION.as_bytes());
-    let mut argument = SessionArgument { size: size_of::<SessionArgument>() as u32, fd: -1, name };
-    // SAFETY: the argument has the layout that both ioctls read and write.
-    unsafe { ioctl(&device, Updater::<OPERATION, _>::new(&mut argument)) }?;
-    // SAFETY: the kernel has just opened this descriptor for this process.
-    Ok(unsafe { OwnedFd::from_raw_fd(argument.fd) })
 }

@@ -40,7 +40,7 @@ impl Conformance {
     #[must_use]
     pub fn is_met(&self) -> bool {
         self.cells.iter().all(|cell| match cell.state {
-            CellState::Passed | CellState::NotApplicable => true,
+            CellState::Passed | CellState::NotApplicable | CellState::DoesNotHold => true,
             CellState::Unproven => !self.whole,
             CellState::Failed | CellState::NotFoundOut => false,
         })
@@ -78,7 +78,10 @@ fn witness(run: &Run, claim: &Claim) -> Evidence {
             match lacks {
                 Some(reason) => (CellState::NotApplicable, Some(reason)),
                 None if claim.step.is_some() && record.is_none() => (CellState::NotFoundOut, None),
-                None => (CellState::Passed, None),
+                None => match &claim.refuted {
+                    Some(why) => (CellState::DoesNotHold, Some(why.clone())),
+                    None => (CellState::Passed, None),
+                },
             }
         }
     };
@@ -87,7 +90,7 @@ fn witness(run: &Run, claim: &Claim) -> Evidence {
 
 /// The worst of the evidence, and what is declared where there is none.
 fn sum(evidence: &[Evidence], declared: Option<&str>) -> (CellState, Option<String>) {
-    for state in [CellState::Failed, CellState::NotFoundOut] {
+    for state in [CellState::Failed, CellState::NotFoundOut, CellState::DoesNotHold] {
         if let Some(found) = evidence.iter().find(|found| found.state == state) {
             return (state, found.reason.clone());
         }
@@ -125,7 +128,7 @@ mod tests {
             hops: Vec::new(),
             steps: steps.iter().map(step).collect(),
             tags: vec![TAG.to_owned()],
-            claims: claims.iter().map(|&(requirement, step)| Claim { requirement, step }).collect(),
+            claims: claims.iter().map(|&(requirement, step)| Claim { requirement, step, refuted: None }).collect(),
             clock: None,
             wall_ms: 1,
             artefacts: String::new(),
@@ -175,6 +178,22 @@ mod tests {
         assert_eq!(cell(&both, "").0, CellState::Failed, "one proof does not outweigh a failure");
         let lost = Outcome::Infrastructure { message: "QEMU died".to_owned() };
         assert_eq!(cell(&[run(lost, &[], &claims)], ""), (CellState::NotFoundOut, Some("QEMU died".to_owned())));
+    }
+
+    #[test]
+    fn what_a_green_run_refutes_does_not_hold_and_is_known() {
+        let refuting = |outcome| {
+            let mut run = run(outcome, &[(true, None)], &[(C1, Some(0))]);
+            run.claims[0].refuted = Some("it fails for good".to_owned());
+            run
+        };
+        let known = [refuting(Outcome::Passed)];
+        assert_eq!(cell(&known, ""), (CellState::DoesNotHold, Some("it fails for good".to_owned())));
+        let scope = Scope { faces: vec![Interface::Module], whole: false };
+        assert!(judge(&known, &Declared::default(), &scope).is_met());
+        assert_eq!(cell(&[refuting(red())], "").0, CellState::NotFoundOut);
+        let both = [run(Outcome::Passed, &[(true, None)], &[(C1, None)]), refuting(Outcome::Passed)];
+        assert_eq!(cell(&both, "").0, CellState::DoesNotHold, "a proof of something else does not make it hold");
     }
 
     #[test]

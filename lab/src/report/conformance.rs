@@ -60,9 +60,9 @@ pub fn reasons(conformance: &Conformance) -> String {
 /// How many cells are what, in a line.
 #[must_use]
 pub fn summary(conformance: &Conformance) -> String {
-    use CellState::{Failed, NotApplicable, NotFoundOut, Passed, Unproven};
+    use CellState::{DoesNotHold, Failed, NotApplicable, NotFoundOut, Passed, Unproven};
     let count = |state| format!("{} {}", conformance.count(state), word(state));
-    let parts = [Passed, Failed, NotFoundOut, NotApplicable, Unproven].map(count);
+    let parts = [Passed, DoesNotHold, Failed, NotFoundOut, NotApplicable, Unproven].map(count);
     let part = if conformance.whole { "" } else { " (of a part of the scenarios: what is unproven does not count)" };
     format!("conformance: {}{part}", parts.join(", "))
 }
@@ -78,6 +78,7 @@ fn head(face: Interface) -> &'static str {
 fn word(state: CellState) -> &'static str {
     match state {
         CellState::Passed => "pass",
+        CellState::DoesNotHold => "does not hold",
         CellState::Failed => "FAIL",
         CellState::NotFoundOut => "not found out",
         CellState::NotApplicable => "n/a",
@@ -90,6 +91,7 @@ fn coloured(state: CellState, text: &str) -> String {
     let styled = match state {
         CellState::Passed => styled.green(),
         CellState::Failed | CellState::NotFoundOut => styled.red(),
+        CellState::DoesNotHold => styled.magenta(),
         CellState::NotApplicable => styled.dim(),
         CellState::Unproven => styled.yellow(),
     };
@@ -137,6 +139,9 @@ mod tests {
     #[test]
     fn reasons_are_shared_and_harmless() {
         assert_eq!(reasons(&some()), "n/a: C1 kexecfs, T4 module: it has none\nFAIL: T4 kexecfs: the state  [2J was 2");
-        assert_eq!(summary(&some()), "conformance: 1 pass, 1 FAIL, 0 not found out, 2 n/a, 2 unproven");
+        assert_eq!(
+            summary(&some()),
+            "conformance: 1 pass, 0 does not hold, 1 FAIL, 0 not found out, 2 n/a, 2 unproven"
+        );
     }
 }

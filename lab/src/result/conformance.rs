@@ -6,14 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::requirement::Requirement;
 
-/// A requirement that a scenario says to prove.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A requirement that a scenario says to prove, or to refute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Claim {
     /// Which one.
     pub requirement: Requirement,
     /// The step that proves it, by its index in the run's steps, which end before it if the run did. `None`: the run
     /// as a whole.
     pub step: Option<usize>,
+    /// Why it does not hold, if that is what a green run proves.
+    #[serde(default)]
+    pub refuted: Option<String>,
 }
 
 /// Every requirement on every face that was asked for.
@@ -47,6 +50,8 @@ pub struct Cell {
 pub enum CellState {
     /// Proven by a green run.
     Passed,
+    /// A green run proves that it does not hold on this face.
+    DoesNotHold,
     /// A run that was to prove it found that it is not so.
     Failed,
     /// A run that was to prove it was red for another reason, or ended before it came to it.

@@ -10,6 +10,7 @@ use crate::message::Interface;
 const MODULE: &[Interface] = &[Interface::Module];
 /// Both faces of the module.
 const FACES: &[Interface] = &[Interface::Module, Interface::Kexecfs];
+const LUO: &[Interface] = &[Interface::Luo];
 const KEXECFS: &[Interface] = &[Interface::Kexecfs];
 const ALL: &[Interface] = Interface::ALL;
 
@@ -25,12 +26,12 @@ pub enum Shape {
 }
 
 macro_rules! checks {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $shape:ident, $faces:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $shape:ident, $faces:expr;)*) => {
         /// A named check.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum Check {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl Check {
@@ -41,6 +42,12 @@ macro_rules! checks {
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it shows, in a sentence or two.
+            #[must_use]
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii(),)* }
             }
 
             /// How it lies in time.
@@ -124,6 +131,22 @@ checks! {
     /// PREPARE and FREEZE that fail, at whatever step, cost no memory and leave NORMAL.
     FailedUpdateLeaksNothing = "failed-update-leaks-nothing", Within, FACES;
 
+    // guest-agent/src/checks/luo/
+    /// What a session preserves is free for others as soon as it is closed or its holder is killed.
+    LuoClosedSessionForgets = "luo-closed-session-forgets", Within, LUO;
+    /// Preserving and closing costs no memory, nor does a refusal.
+    LuoClosedSessionLeaksNothing = "luo-closed-session-leaks-nothing", Within, LUO;
+    /// FINISH gives back the pages of what was not retrieved.
+    LuoFinishFreesTheUnclaimed = "luo-finish-frees-the-unclaimed", Spans, LUO;
+    /// A retrieval that fails within the file's handler fails for good, and its pages are lost until the next boot.
+    LuoFailedRetrievalIsFinal = "luo-failed-retrieval-is-final", Spans, LUO;
+    /// A broker holds the device alone; services without privileges use the session files that it sends them.
+    LuoSessionsAreHandedOut = "luo-sessions-are-handed-out", Spans, LUO;
+    /// Sizes come first, what is not known must be zero, and files are signed.
+    LuoArgumentsAreChecked = "luo-arguments-are-checked", Within, LUO;
+    /// There is nothing in /sys that could be written to.
+    LuoSysfsControlsNothing = "luo-sysfs-controls-nothing", Within, LUO;
+
     // guest-agent/src/checks/domain.rs
     /// Processes without privileges keep files through sessions that they were given, each its own alone.
     SessionsServeTheUnprivileged = "sessions-serve-the-unprivileged", Spans, FACES;
@@ -173,9 +196,9 @@ checks! {
     /// No descriptor can be linked into an instance.
     LinkIntoInstanceIsRefused = "link-into-instance-is-refused", Within, KEXECFS;
 
-    // guest-agent/src/checks/kexecfs/sysfs.rs
+    // guest-agent/src/checks/sysfs.rs, kexecfs/special.rs
     /// What the module has in /sys tells the state and moves nothing.
-    SysfsControlsNothing = "sysfs-controls-nothing", Within, KEXECFS;
+    SysfsControlsNothing = "sysfs-controls-nothing", Within, FACES;
     /// The controls lie in a file system of its own type.
     InstanceIsNoSysfs = "instance-is-no-sysfs", Within, KEXECFS;
 

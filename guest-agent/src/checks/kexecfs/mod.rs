@@ -12,11 +12,11 @@ pub(super) mod mounting;
 mod own;
 pub(super) mod retried;
 pub(super) mod service;
+pub(super) mod special;
 pub(super) mod state;
-pub(super) mod sysfs;
 pub(super) mod through;
 
-use std::{fmt::Debug, fs, path::Path};
+use std::{fs, path::Path};
 
 use liveupdate_client::{
     Name,
@@ -27,7 +27,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::context::{Finding, holds, refused, works};
+use super::context::{Finding, done, holds, refused, works};
 
 /// Bytes of an instance whose memory is counted.
 const COUNTED: u64 = 300 << 20;
@@ -46,11 +46,6 @@ fn named(name: &str) -> Builder {
 /// Requires that a call of the module's is refused with this errno.
 fn denied<T>(what: &str, with: Errno, result: liveupdate_client::Result<T>) -> Result<(), Finding> {
     refused(what, with, result.map_err(|error| error.errno()))
-}
-
-/// Requires that something of the standard library works.
-fn done<T, E: Debug>(what: &str, result: Result<T, E>) -> Result<T, Finding> {
-    result.map_err(|error| Finding::new(format!("{what} to work"), format!("{error:?}")))
 }
 
 /// Bytes that tell their place, and of which file they are.

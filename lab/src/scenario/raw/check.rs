@@ -17,6 +17,8 @@ pub struct CheckStep {
     pub name: String,
     /// The requirements that it proves by itself.
     pub proves: Names,
+    /// The requirements that it proves not to hold.
+    pub refutes: Names,
     /// How long it may take.
     pub within: Patience,
 }
@@ -28,6 +30,8 @@ struct Full {
     name: String,
     #[serde(default)]
     proves: Names,
+    #[serde(default)]
+    refutes: Names,
     #[serde(default)]
     within: Patience,
 }
@@ -41,11 +45,12 @@ impl<'de> Deserialize<'de> for CheckStep {
                 f.write_str("the name of a check, or `{name: …, proves: …, within: …}`")
             }
             fn visit_str<E>(self, name: &str) -> Result<CheckStep, E> {
-                Ok(CheckStep { name: name.to_owned(), proves: Names::default(), within: Patience::default() })
+                let (proves, refutes) = (Names::default(), Names::default());
+                Ok(CheckStep { name: name.to_owned(), proves, refutes, within: Patience::default() })
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<CheckStep, A::Error> {
-                let Full { name, proves, within } = Full::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(CheckStep { name, proves, within })
+                let Full { name, proves, refutes, within } = Full::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(CheckStep { name, proves, refutes, within })
             }
         }
         deserializer.deserialize_any(Visitor)

@@ -4,6 +4,7 @@ use protocol::check::{Check, Shape};
 
 use super::{Refusal, State, Walk, refuse};
 use crate::requirement::Requirement;
+use crate::result::Claim;
 use crate::scenario::diagnostic::nearest;
 use crate::scenario::locate::Turn;
 use crate::scenario::plan::{Action, Part};
@@ -121,14 +122,17 @@ impl Walk<'_> {
             Part::Leave => "leave",
             Part::Find => "find",
         };
-        let proven = requirements(&step.proves).map_err(|(at, message, help)| {
-            (vec![Turn::Key(word), Turn::Key("proves"), Turn::Item(at)], message, help)
-        })?;
-        if part == Part::Leave && !proven.is_empty() {
-            return refuse("what is left proves nothing until it is found", "put `proves` on the `find` step");
-        }
-        for requirement in proven {
-            self.claim(requirement, Some(self.steps.len()))?;
+        let here = Some(self.steps.len());
+        for (key, names, refuted) in [("proves", &step.proves, None), ("refutes", &step.refutes, Some(check.about()))] {
+            let named = requirements(names).map_err(|(at, message, help)| {
+                (vec![Turn::Key(word), Turn::Key(key), Turn::Item(at)], message, help)
+            })?;
+            if part == Part::Leave && !named.is_empty() {
+                return refuse("what is left proves nothing until it is found", "say so at the `find` step");
+            }
+            for requirement in named {
+                self.claim(Claim { requirement, step: here, refuted: refuted.map(str::to_owned) })?;
+            }
         }
         self.push(Action::Check { check, part, limit: step.within.0 });
         Ok(())
@@ -139,12 +143,17 @@ impl Walk<'_> {
         let proven = requirements(&self.scenario.proves)
             .map_err(|(at, message, help)| (vec![Turn::Key("proves"), Turn::Item(at)], message, help))?;
         for requirement in proven {
-            self.claim(requirement, None).map_err(|(_, message, help)| (vec![Turn::Key("proves")], message, help))?;
+            let claim = Claim { requirement, step: None, refuted: None };
+            self.claim(claim).map_err(|(_, message, help)| (vec![Turn::Key("proves")], message, help))?;
         }
         Ok(())
     }
 
-    fn claim(&mut self, requirement: Requirement, step: Option<usize>) -> Result<(), Refusal> {
+    fn claim(&mut self, claim: Claim) -> Result<(), Refusal> {
+        let requirement = claim.requirement;
+        if self.claims.iter().any(|other| other.requirement == requirement && other.refuted != claim.refuted) {
+            return refuse(format!("{requirement} is proven and refuted in one scenario"), "leave one of them out");
+        }
         if self.scenario.must_fail.is_some() {
             return refuse("a scenario that must fail proves no requirement", "leave `proves` out");
         }
@@ -156,7 +165,7 @@ impl Walk<'_> {
                 "write `tags: conformance`",
             );
         }
-        self.claims.push(crate::result::Claim { requirement, step });
+        self.claims.push(claim);
         Ok(())
     }
 }
