@@ -17,6 +17,7 @@ mod kexecfs;
 mod layout;
 mod leak;
 mod luo;
+mod off;
 mod pass;
 mod privilege;
 mod raw;
@@ -82,6 +83,9 @@ fn body(check: Check) -> Body {
         Check::CloseInUpdated => Spans { leave: carried::leave_waiting, find: carried::close_in_updated },
         Check::FinishFreesTheUnclaimed => Spans { leave: unclaimed::leave_much, find: unclaimed::finish_frees },
         Check::UnclaimedIsKept => Spans { leave: unclaimed::leave_to_keep, find: unclaimed::is_kept },
+        Check::RestOfTheUnclaimedIsKept => Spans { leave: unclaimed::leave_partly, find: unclaimed::rest_is_kept },
+        Check::TakeAPartOfTheUnclaimed => Within(unclaimed::take_a_part),
+        Check::HandoverIsToldToBeOff => Within(off::handover_is_told),
         Check::UnclaimedIsDropped => Spans { leave: unclaimed::leave_to_drop, find: unclaimed::is_dropped },
         Check::ChooseToDropTheUnclaimed => Within(unclaimed::choose_to_drop),
         Check::GenerationCounts => Spans { leave: unclaimed::leave_generation, find: unclaimed::generation_counts },

@@ -34,11 +34,11 @@ fn walk(directory: &Path, words: &[&str], writable: &mut BTreeSet<String>, calle
 }
 
 /// What of those names can be written to, and the directories themselves; without what the kernel gives to every
-/// module and every device.
+/// module, every device and, for debugging, every cache.
 fn writable_of(words: &[&str]) -> (Vec<String>, Vec<String>) {
     let (mut writable, mut called) = (BTreeSet::new(), Vec::new());
     walk(Path::new("/sys"), words, &mut writable, &mut called);
-    let usual = |path: &str| path.ends_with("/uevent") || path.contains("/power/");
+    let usual = |path: &str| path.ends_with("/uevent") || path.contains("/power/") || path.contains("/slab/");
     let own = |path: &String| called.iter().any(|of| path.starts_with(of)) && !usual(path);
     (writable.into_iter().filter(own).collect(), called)
 }

@@ -158,6 +158,53 @@ pub(super) fn is_kept(context: &mut Context, notes: &Notes) -> Result<(), Findin
     Ok(())
 }
 
+/// Holds the tokens of [`leave_partly`] for the kernel in between.
+const MEMO: &str = "memo";
+
+/// Two files in one session, of which only one will be wanted.
+pub(super) fn leave_partly(context: &mut Context) -> Result<Notes, Finding> {
+    let seat = context.seat("partly-driver")?;
+    let named = session(&seat, "partly")?;
+    let files = [filled(&named, WANTED, PageSize::Small, 1)?, filled(&named, WANTED, PageSize::Any, 2)?];
+    let keep = |file| named.preserve(file, PreserveFlags::NONE);
+    let tokens = [keep(&files[0])?.get(), keep(&files[1])?.get()];
+    let memo = Instance::builder().name(called(MEMO)).mount()?;
+    let text = memo.create("token")?;
+    works("write of the memo", crate::frames::write_all(&text, &tokens[0].to_le_bytes()))?;
+    context.stay_with((seat, named, files, memo, text));
+    Ok(Notes::of(&tokens)?)
+}
+
+/// In the kernel between: takes one of the two, and says nothing more.
+pub(super) fn take_a_part(context: &mut Context) -> Result<(), Finding> {
+    let seat = context.seat("partly-taker")?;
+    let memo = Instance::builder().name(called(MEMO)).retrieve().mount()?;
+    let mut token = [0; 8];
+    let read = works("read of the memo", rustix::io::pread(&memo.open("token")?, &mut token, 0))?;
+    same("the length of the memo", token.len(), read)?;
+    let named = retrieved(&seat, "partly")?;
+    has(&named.restore(known(u64::from_le_bytes(token))?)?, WANTED, 1)?;
+    same("unclaimed", 1, seat.status()?.unclaimed)
+}
+
+/// The next kernel gets the other one, and knows nothing of what had been taken.
+pub(super) fn rest_is_kept(context: &mut Context, notes: &Notes) -> Result<(), Finding> {
+    let tokens: [u64; 2] = notes.read()?;
+    let seat = context.seat("partly-driver")?;
+    let status = seat.status()?;
+    same("state, inherited, unclaimed", (State::Updated, 1, 1), (status.state, status.inherited, status.unclaimed))?;
+    let named = retrieved(&seat, "partly")?;
+    denied("FD_RESTORE of what had been taken", Errno::NOENT, named.restore(known(tokens[0])?))?;
+    has(&named.restore(known(tokens[1])?)?, WANTED, 2)?;
+    denied(
+        "a mount of the instance that had been taken",
+        Errno::NOENT,
+        Instance::builder().name(called(MEMO)).retrieve().mount(),
+    )?;
+    seat.finish()?;
+    Ok(())
+}
+
 pub(super) fn leave_to_drop(context: &mut Context) -> Result<Notes, Finding> {
     drop(context.device()?);
     let free = crate::memory::settled()?.free;

@@ -23,10 +23,12 @@ fn event<T>(work: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
 
 /// PREPARE.
 pub(crate) fn prepare(session: SessionId) -> Result {
-    if !kho::is_enabled() {
-        return Err(errno::not_supported());
-    }
-    event(|machine| machine.on_behalf(session, Machine::prepare))
+    event(|machine| {
+        machine.on_behalf(session, |machine| {
+            machine.needs_handover()?;
+            machine.prepare()
+        })
+    })
 }
 
 /// FREEZE.
@@ -36,11 +38,9 @@ pub(crate) fn freeze(session: SessionId) -> Result {
 
 /// CANCEL.
 pub(crate) fn cancel(session: SessionId) -> Result {
-    if !kho::is_enabled() {
-        return Err(errno::not_supported());
-    }
     event(|machine| {
         machine.on_behalf(session, |machine| {
+            machine.needs_handover()?;
             // The description first: it must not name what is no longer preserved.
             machine.core.verdict(Event::Cancel).map_err(errno_of)?;
             machine.outgoing = None;
@@ -55,6 +55,16 @@ pub(crate) fn finish(session: SessionId) -> Result {
 }
 
 impl Machine {
+    /// Without Kexec HandOver there is no update to begin, and none to take back.
+    fn needs_handover(&mut self) -> Result {
+        if kho::is_enabled() {
+            return Ok(());
+        }
+        let reason = format_args!("Kexec HandOver is off: kho=on is missing at boot");
+        self.core.reason().set(reason);
+        Err(errno::not_supported())
+    }
+
     fn prepare(&mut self) -> Result {
         let Self {
             core,

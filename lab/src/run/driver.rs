@@ -34,13 +34,14 @@ pub(super) fn drive(
     observer: &mut dyn Observer,
     cancel: &Cancel,
 ) -> Result<(), Stop> {
+    let command_line = command::for_machine(&stage.command_line, stage.accelerator.kind, plan.cpus);
     let shape = Shape {
         accelerator: stage.accelerator.kind,
         cpus: plan.cpus,
         memory: plan.memory,
         kernel: stage.kernel.image.clone(),
         initramfs: stage.kernel.initramfs.clone(),
-        command_line: command::for_machine(&stage.command_line, stage.accelerator.kind, plan.cpus),
+        command_line: plan.kernel_parameters.behind(&command_line),
     };
     observer.step("boot", 0);
     let machine = Machine::start(&shape, artefacts.folder(), cancel)?;

@@ -7,6 +7,7 @@
 pub mod diagnostic;
 pub mod library;
 mod locate;
+pub mod parameters;
 pub mod plan;
 pub mod raw;
 pub mod size;

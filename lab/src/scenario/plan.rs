@@ -5,6 +5,7 @@ use std::time::Duration;
 use protocol::check::Check;
 use protocol::message::{Event, Fault, Interface, ObjectId, ObjectSpec};
 
+use super::parameters::KernelParameters;
 use super::size::Size;
 use crate::result::{Claim, FailureKind};
 
@@ -24,6 +25,8 @@ pub struct Plan {
     pub cpus: u32,
     /// RAM of the guest.
     pub memory: Size,
+    /// What its kernels are told besides.
+    pub kernel_parameters: KernelParameters,
     /// The failure it has to end in, if it is one that proves the lab's sight.
     pub must_fail: Option<FailureKind>,
     /// Every object, its number its index plus one; the heartbeat is not among them.

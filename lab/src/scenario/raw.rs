@@ -10,6 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer};
 
 use super::diagnostic::{Diagnostic, Place, suggest};
+use super::parameters::KernelParameters;
 use super::size::Size;
 use crate::result::FailureKind;
 pub use check::{CheckStep, Patience};
@@ -52,11 +53,13 @@ pub struct Machine {
     pub cpus: NonZeroU32,
     /// RAM.
     pub memory: Size,
+    /// What the kernels are told besides.
+    pub kernel_parameters: KernelParameters,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { cpus: NonZeroU32::MIN, memory: Size(1 << 30) }
+        Self { cpus: NonZeroU32::MIN, memory: Size(1 << 30), kernel_parameters: KernelParameters::default() }
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) fn plan(document: &Document, interface: Interface) -> Result<Plan, In
         interface,
         cpus: scenario.machine.cpus.get(),
         memory: scenario.machine.memory,
+        kernel_parameters: scenario.machine.kernel_parameters.clone(),
         must_fail: scenario.must_fail,
         objects: walk.objects,
         steps: walk.steps,

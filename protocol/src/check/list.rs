@@ -114,6 +114,10 @@ checks! {
     FinishFreesTheUnclaimed = "finish-frees-the-unclaimed", Drives, FACES;
     /// What nobody restored is there again two kernels later.
     UnclaimedIsKept = "unclaimed-is-kept", Spans, FACES;
+    /// Without FINISH the next kernel gets what this one did not restore, and nothing of what it did.
+    RestOfTheUnclaimedIsKept = "rest-of-the-unclaimed-is-kept", Spans, FACES;
+    /// For the former: restores one of the files, and no more.
+    TakeAPartOfTheUnclaimed = "take-a-part-of-the-unclaimed", Within, FACES;
     /// Or is not, if that was chosen.
     UnclaimedIsDropped = "unclaimed-is-dropped", Spans, FACES;
     /// Chooses so, in the kernel between.
@@ -146,6 +150,10 @@ checks! {
     LuoArgumentsAreChecked = "luo-arguments-are-checked", Within, LUO;
     /// There is nothing in /sys that could be written to.
     LuoSysfsControlsNothing = "luo-sysfs-controls-nothing", Within, LUO;
+
+    // guest-agent/src/checks/off.rs
+    /// With kho=off the log says so, PREPARE and CANCEL are refused with EOPNOTSUPP, and the rest works.
+    HandoverIsToldToBeOff = "handover-is-told-to-be-off", Within, FACES;
 
     // guest-agent/src/checks/domain.rs
     /// Processes without privileges keep files through sessions that they were given, each its own alone.
