@@ -60,16 +60,17 @@ impl Checks {
         let mut said = VecDeque::new();
         let lives = !readable || check.child.listen(&mut said);
         let from = check.from;
-        let checked = |verdict| Some(Reply::Checked { verdict, span: Span { from, to: now() } });
+        let measured = |verdict, figures| Some(Reply::Checked { verdict, figures, span: Span { from, to: now() } });
+        let checked = |verdict| measured(verdict, Vec::new());
         if let Some(reply) = said.pop_front() {
             return match reply {
-                Reply::Checked { verdict: verdict @ Verdict::Left { stays: true, .. }, .. } => {
+                Reply::Checked { verdict: verdict @ Verdict::Left { stays: true, .. }, figures, .. } => {
                     self.staying.push(check.child);
-                    checked(verdict)
+                    measured(verdict, figures)
                 }
                 reply => match (check.child.kill_all(), reply) {
                     (Err(failure), _) => checked(Verdict::Unfinished { how: failure.detail }),
-                    (Ok(()), Reply::Checked { verdict, .. }) => checked(verdict),
+                    (Ok(()), Reply::Checked { verdict, figures, .. }) => measured(verdict, figures),
                     (Ok(()), other) => Some(other),
                 },
             };

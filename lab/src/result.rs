@@ -371,4 +371,18 @@ pub struct StepRecord {
     /// What the kernel lacks, if this was a check that does not apply for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_applicable: Option<String>,
+    /// What a check has measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<Figure>,
+}
+
+/// A stretch of guest time that a check has measured. Several may bear one name: measured anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Figure {
+    /// What was done in it.
+    pub what: String,
+    /// How long that took; there is none where the run gave no clock.
+    pub ns: Option<u64>,
+    /// Time stamp counter at its beginning and end, as read.
+    pub tsc: [u64; 2],
 }

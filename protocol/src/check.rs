@@ -7,7 +7,7 @@ mod list;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::message::Interface;
+use crate::message::{Interface, Span};
 pub use list::{Check, Shape, UnknownCheck};
 
 /// Most bytes that a check may leave for the next kernel's half of it.
@@ -15,6 +15,9 @@ pub const MAX_NOTES: usize = 4096;
 
 /// Most characters of one text in a [`Verdict`].
 pub const MAX_TEXT: usize = 1000;
+
+/// Most figures that a check may bring.
+pub const MAX_FIGURES: usize = 256;
 
 /// What one half of a check leaves for the other: opaque to the host, which carries it over the kexec.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +122,15 @@ pub enum Verdict {
         /// How it went.
         how: String,
     },
+}
+
+/// A stretch of guest time that a check has measured. Several may bear one name: measured anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figure {
+    /// What was done in it.
+    pub what: String,
+    /// When.
+    pub span: Span,
 }
 
 /// Cuts a text to what a [`Verdict`] may hold, without what a terminal would obey.

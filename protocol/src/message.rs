@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Order, Verdict};
+use crate::check::{Figure, Order, Verdict};
 
 /// One object (a memory file) as the scenario knows it. Names stay on the host; the agent sees numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -252,6 +252,8 @@ pub enum Reply {
     Checked {
         /// What was found out.
         verdict: Verdict,
+        /// What it has measured on its way, at most [`crate::check::MAX_FIGURES`].
+        figures: Vec<Figure>,
         /// When.
         span: Span,
     },

@@ -4,14 +4,15 @@ use std::{any::Any, fmt::Debug};
 
 use liveupdate_client::Device;
 use protocol::{
-    check::{NotesError, Verdict, cut},
-    message::{self, Failure},
+    check::{Figure, NotesError, Verdict, cut},
+    message::{self, Failure, Span, Tsc},
 };
 use rustix::io::Errno;
 
 use crate::{
     failure::Outcome,
     interface::{self, Interface},
+    now,
 };
 
 /// What is kept open until a process ends.
@@ -21,11 +22,12 @@ pub(super) type Kept = Vec<Box<dyn Any>>;
 pub(crate) struct Context {
     face: message::Interface,
     kept: Kept,
+    figures: Vec<Figure>,
 }
 
 impl Context {
     pub(super) fn new(face: message::Interface) -> Self {
-        Self { face, kept: Kept::new() }
+        Self { face, kept: Kept::new(), figures: Vec::new() }
     }
 
     /// The interface that it is asked of.
@@ -48,6 +50,30 @@ impl Context {
     /// kexec, for the half after it to find.
     pub(super) fn stay_with(&mut self, what: impl Any) {
         self.kept.push(Box::new(what));
+    }
+
+    /// Does `work` and reports, beside the verdict, how long it took.
+    pub(super) fn timed<T>(&mut self, what: &str, work: impl FnOnce() -> Result<T, Finding>) -> Result<T, Finding> {
+        let from = now();
+        let done = work()?;
+        self.report(what, from, now());
+        Ok(done)
+    }
+
+    /// The same of giving something up.
+    pub(super) fn timed_drop(&mut self, what: &str, given_up: impl Sized) {
+        let from = now();
+        drop(given_up);
+        self.report(what, from, now());
+    }
+
+    /// Reports, beside the verdict, how long something took.
+    pub(super) fn report(&mut self, what: &str, from: Tsc, to: Tsc) {
+        self.figures.push(Figure { what: what.to_owned(), span: Span { from, to } });
+    }
+
+    pub(super) fn take_figures(&mut self) -> Vec<Figure> {
+        std::mem::take(&mut self.figures)
     }
 
     /// Whether the process stays.

@@ -158,7 +158,8 @@ pub(crate) fn run() -> ! {
     let mut context = Context::new(order.interface);
     let verdict = carry_out(&mut context, &order).unwrap_or_else(Verdict::from);
     let stays = matches!(verdict, Verdict::Left { stays: true, .. });
-    let reply = Reply::Checked { verdict, span: Span { from, to: now() } };
+    let figures = context.take_figures();
+    let reply = Reply::Checked { verdict, figures, span: Span { from, to: now() } };
     let _ = frames::write_all(stdout(), &frames::encode_reply(0, 1, &reply));
     // Whoever stays does so until the kexec, with all that it has open.
     while stays && matches!(frames::read_some(stdin(), &mut decoder, &mut found), Ok(1..)) {}

@@ -117,6 +117,7 @@ mod tests {
             wall_ms: 1,
             ok: *ok,
             not_applicable: lacks.map(str::to_owned),
+            figures: Vec::new(),
         };
         Run {
             scenario: "s".to_owned(),

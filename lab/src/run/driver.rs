@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use protocol::check::Check;
-use protocol::message::{BootFacts, Fault, MemoryCounters, ObjectId, Reply, Request, Token};
+use protocol::message::{BootFacts, Fault, MemoryCounters, ObjectId, Reply, Request, Span, Token, Tsc};
 
 use super::artefacts::Artefacts;
 use super::conversation::Conversation;
@@ -20,7 +20,7 @@ use crate::machine::command::{self, Shape};
 use crate::measure::clock::{Clock, Reading};
 use crate::measure::fidelity::Frames;
 use crate::measure::timeline::Timeline;
-use crate::result::{Failure, FailureKind, Fidelity, Hop, HopTime, Proof, Run, StepRecord};
+use crate::result::{Failure, FailureKind, Fidelity, Figure, Hop, HopTime, Proof, Run, StepRecord};
 use crate::scenario::Document;
 use crate::scenario::plan::{Action, HEARTBEAT, Plan};
 
@@ -57,6 +57,10 @@ pub(super) fn drive(
     run.clock = clock.map(|clock| clock.facts());
     if ended.is_ok() && clock.is_none() {
         ended = Err(Stop::Infrastructure("the guest's time stamp counter gives no clock".to_owned()));
+    }
+    for figure in run.steps.iter_mut().flat_map(|step| &mut step.figures) {
+        let [from, to] = figure.tsc.map(Tsc);
+        figure.ns = clock.and_then(|clock| clock.ns(Span { from, to }));
     }
     run.hops = driver
         .hops
@@ -129,6 +133,8 @@ struct Driver<'a> {
     notes: BTreeMap<Check, checks::Left>,
     /// What the kernel lacks for the check under way.
     not_applicable: Option<String>,
+    /// What it has measured.
+    figures: Vec<Figure>,
 }
 
 impl<'a> Driver<'a> {
@@ -151,6 +157,7 @@ impl<'a> Driver<'a> {
             memory: None,
             notes: BTreeMap::new(),
             not_applicable: None,
+            figures: Vec::new(),
         }
     }
 
@@ -167,7 +174,15 @@ impl<'a> Driver<'a> {
             let mut ended = self.step(&step.action);
             let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let not_applicable = self.not_applicable.take();
-            run.steps.push(StepRecord { text: text.clone(), generation, wall_ms, ok: ended.is_ok(), not_applicable });
+            let figures = std::mem::take(&mut self.figures);
+            run.steps.push(StepRecord {
+                text: text.clone(),
+                generation,
+                wall_ms,
+                ok: ended.is_ok(),
+                not_applicable,
+                figures,
+            });
             if let Err(Stop::Failed(failure)) = &mut ended {
                 failure.step = Some(text);
                 failure.place = step.origin.and_then(|index| document.place_of_step(index));

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use protocol::check::{self, Check, Notes, Order, Verdict, cut};
+use protocol::check::{self, Check, MAX_FIGURES, Notes, Order, Verdict, cut};
 use protocol::message::{Reply, Request};
 
 use super::Driver;
-use crate::result::FailureKind;
+use crate::result::{FailureKind, Figure};
 use crate::run::Stop;
 use crate::scenario::plan::Part;
 
@@ -36,7 +36,10 @@ impl Driver<'_> {
         let limit_ms = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
         let request = Request::Check(Order { check, interface: self.plan.interface, part: asked, limit_ms });
         let reply = self.talk.ask(&request)?;
-        let Reply::Checked { verdict, .. } = &reply else { return Err(self.talk.unexpected(&request, &reply)) };
+        let Reply::Checked { verdict, figures, .. } = &reply else {
+            return Err(self.talk.unexpected(&request, &reply));
+        };
+        self.figures = measured(figures);
         match judge(check, part, verdict) {
             Ok(Judged::Held) => Ok(()),
             Ok(Judged::Left(left)) => {
@@ -54,6 +57,12 @@ impl Driver<'_> {
             Err(None) => Err(self.talk.unexpected(&request, &reply)),
         }
     }
+}
+
+/// Texts come from the guest, and as many as it likes: cut and made harmless here.
+fn measured(figures: &[check::Figure]) -> Vec<Figure> {
+    let told = figures.iter().take(MAX_FIGURES);
+    told.map(|told| Figure { what: cut(&told.what), ns: None, tsc: [told.span.from.0, told.span.to.0] }).collect()
 }
 
 #[derive(Debug)]
@@ -87,6 +96,7 @@ fn judge(check: Check, part: Part, verdict: &Verdict) -> Result<Judged, Option<(
 #[cfg(test)]
 mod tests {
     use protocol::check::MAX_NOTES;
+    use protocol::message::{Span, Tsc};
 
     use super::*;
 
@@ -121,6 +131,15 @@ mod tests {
         assert!(!message.contains('\u{1b}') && message.len() < 1200, "{message}");
         let unfinished = Verdict::Unfinished { how: "it was killed".to_owned() };
         assert!(matches!(judge(CHECK, Part::Within, &unfinished), Err(Some((FailureKind::CheckUnfinished, _)))));
+    }
+
+    #[test]
+    fn figures_are_bounded() {
+        let span = Span { from: Tsc(5), to: Tsc(4) };
+        let told = vec![check::Figure { what: "\u{1b}[2J".repeat(1000), span }; MAX_FIGURES + 1];
+        let kept = measured(&told);
+        assert_eq!(kept.len(), MAX_FIGURES);
+        assert!(!kept[0].what.contains('\u{1b}') && kept[0].what.len() <= 1000 && kept[0].tsc == [5, 4]);
     }
 
     #[test]
