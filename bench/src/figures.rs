@@ -31,6 +31,20 @@ impl Summary {
     }
 }
 
+/// How a cost grows: the power of the count that it follows, by least squares of the logarithms. 1 is linear, 2
+/// the square. `None` of fewer than two counts, or where a cost is nothing.
+#[must_use]
+pub fn exponent(points: &[(f64, f64)]) -> Option<f64> {
+    let logs: Vec<(f64, f64)> = points.iter().map(|(count, cost)| (count.ln(), cost.ln())).collect();
+    let mean = |of: fn(&(f64, f64)) -> f64| logs.iter().map(of).sum::<f64>() / logs.len() as f64;
+    let (x, y) = (mean(|log| log.0), mean(|log| log.1));
+    let (up, across) = logs
+        .iter()
+        .fold((0.0, 0.0), |(up, across), log| (up + (log.0 - x) * (log.1 - y), across + (log.0 - x) * (log.0 - x)));
+    let exponent = up / across;
+    exponent.is_finite().then_some(exponent)
+}
+
 impl fmt::Display for Summary {
     /// Three columns.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,6 +61,18 @@ mod tests {
         assert_eq!(Summary::of([]), None);
         assert_eq!(Summary::of([3.0, 1.0, 2.0]), Some(Summary { min: 1.0, median: 2.0, max: 3.0 }));
         assert_eq!(Summary::of([4.0, 1.0, 2.0, 8.0]).map(|summary| summary.median), Some(3.0));
+    }
+
+    #[test]
+    fn growth_is_told_by_its_power() {
+        let grown = |cost: fn(f64) -> f64| exponent(&[10.0, 100.0, 1000.0].map(|count| (count, cost(count))));
+        let is = |found: Option<f64>, power: f64| found.is_some_and(|found| (found - power).abs() < 1e-9);
+        assert!(is(grown(|n| 3.0 * n), 1.0));
+        assert!(is(grown(|n| 0.5 * n * n), 2.0));
+        assert!(is(grown(|_| 7.0), 0.0));
+        assert_eq!(exponent(&[(10.0, 1.0)]), None);
+        assert_eq!(exponent(&[(10.0, 0.0), (20.0, 1.0)]), None);
+        assert_eq!(exponent(&[]), None);
     }
 
     #[test]

@@ -45,7 +45,8 @@ fn processor() -> Result<f64, Failure> {
     Ok(seconds(getrusage(UsageWho::RUSAGE_SELF)?) + seconds(getrusage(UsageWho::RUSAGE_CHILDREN)?))
 }
 
-struct Unobserved;
+/// Nobody looks on.
+pub(crate) struct Unobserved;
 
 impl Observer for Unobserved {
     fn step(&mut self, _text: &str, _generation: u32) {}

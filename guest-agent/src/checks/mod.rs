@@ -10,6 +10,7 @@ mod broker;
 mod carried;
 mod close;
 mod context;
+mod cost;
 mod crossing;
 mod domain;
 mod fault;
@@ -142,6 +143,14 @@ fn body(check: Check) -> Body {
         Check::InstanceReachesGenerationThree => {
             Spans { leave: kexecfs::generations::leave_second, find: kexecfs::generations::find_second }
         }
+        Check::CostFewSmallPages => Spans { leave: cost::pages::leave_few_small, find: cost::pages::find_few },
+        Check::CostFewHugePages => Spans { leave: cost::pages::leave_few_huge, find: cost::pages::find_few },
+        Check::CostManySmallPages => Spans { leave: cost::pages::leave_many_small, find: cost::pages::find_many },
+        Check::CostManyHugePages => Spans { leave: cost::pages::leave_many_huge, find: cost::pages::find_many },
+        Check::CostTenObjects => Spans { leave: cost::objects::leave_ten, find: cost::objects::find },
+        Check::CostHundredObjects => Spans { leave: cost::objects::leave_hundred, find: cost::objects::find },
+        Check::CostThousandObjects => Spans { leave: cost::objects::leave_thousand, find: cost::objects::find },
+        Check::CostTenThousandObjects => Spans { leave: cost::objects::leave_ten_thousand, find: cost::objects::find },
     }
 }
 

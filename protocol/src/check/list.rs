@@ -263,6 +263,23 @@ checks! {
     InstanceReachesGenerationTwo = "instance-reaches-generation-two", Spans, KEXECFS;
     /// Changed there, it crosses into a third one.
     InstanceReachesGenerationThree = "instance-reaches-generation-three", Spans, KEXECFS;
+    // guest-agent/src/checks/cost: what `cargo bench -p bench --bench interfaces` asks
+    /// What 64 MiB in pages of 4 KiB cost to preserve and to retrieve, through each interface in turn.
+    CostFewSmallPages = "cost-few-small-pages", Drives, MODULE;
+    /// The same in pages of 2 MiB.
+    CostFewHugePages = "cost-few-huge-pages", Drives, MODULE;
+    /// The same of 1 GiB in pages of 4 KiB.
+    CostManySmallPages = "cost-many-small-pages", Drives, MODULE;
+    /// The same in pages of 2 MiB.
+    CostManyHugePages = "cost-many-huge-pages", Drives, MODULE;
+    /// What 10 files of a page cost in each step on their way.
+    CostTenObjects = "cost-ten-objects", Drives, ALL;
+    /// The same of 100.
+    CostHundredObjects = "cost-hundred-objects", Drives, ALL;
+    /// The same of 1,000.
+    CostThousandObjects = "cost-thousand-objects", Drives, ALL;
+    /// The same of 10,000.
+    CostTenThousandObjects = "cost-ten-thousand-objects", Drives, ALL;
 }
 
 impl Check {
