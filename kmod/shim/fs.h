@@ -83,10 +83,21 @@ static inline struct lu_instance *lu_instance_of(const struct super_block *sb)
 	return sb->s_fs_info;
 }
 
+/* The first folio of a run has found its place. */
+static inline void lu_run_step(struct lu_run *run)
+{
+	run->page += 1UL << run->order;
+	run->pfn += 1UL << run->order;
+	run->folios--;
+}
+
 struct fs_context;
 
 /* pages.c */
 void lu_folio_ready(struct folio *folio);
+struct folio *lu_inode_next(const struct inode *inode, u64 *index);
+u32 lu_mapping_places(struct address_space *mapping, u64 *index, u64 last,
+		      struct lu_place *places, u32 max);
 struct folio *lu_folio_get_locked(struct inode *inode, u64 index, u64 left, gfp_t flags);
 bool lu_pages_charge(struct inode *inode, long pages);
 void lu_pages_settle(struct inode *inode);

@@ -18,14 +18,76 @@ bool lu_kho_enabled(void)
 	return kho_is_enabled();
 }
 
-int lu_kho_preserve(struct folio *folio)
+/* The next block of a run, in folios: of large ones each is a block, as it must be restored as one. */
+static u32 lu_block(const struct lu_run *run, u32 at)
 {
-	return lu_fault() ? -ENOMEM : kho_preserve_folio(folio);
+	unsigned long first = run->pfn + at;
+	unsigned int order;
+
+	if (run->order || run->folios - at == 1)
+		return 1;
+	order = __ffs(first | MAX_ORDER_NR_PAGES);
+	order = min(order, (unsigned int)ilog2(run->folios - at));
+	/* KHO splits what lies in two nodes, and would not find all of it again. */
+	while (order && pfn_to_nid(first) != pfn_to_nid(first + (1UL << order) - 1))
+		order--;
+	return 1U << order;
 }
 
-void lu_kho_unpreserve(struct folio *folio)
+static struct folio *lu_run_folio(const struct lu_run *run, u32 at)
 {
-	kho_unpreserve_folio(folio);
+	return pfn_folio(run->pfn + ((unsigned long)at << run->order));
+}
+
+/* The blocks of the first so many folios. */
+static void lu_unpreserve(const struct lu_run *run, u32 folios)
+{
+	u32 block;
+
+	for (u32 at = 0; at < folios; at += block) {
+		block = lu_block(run, at);
+		if (block == 1)
+			kho_unpreserve_folio(lu_run_folio(run, at));
+		else
+			kho_unpreserve_pages(pfn_to_page(run->pfn + at), block);
+		cond_resched();
+	}
+}
+
+int lu_kho_preserve(const struct lu_run *run)
+{
+	u32 block;
+	int err;
+
+	for (u32 at = 0; at < run->folios; at += block) {
+		block = lu_block(run, at);
+		if (lu_fault())
+			err = -ENOMEM;
+		else if (block == 1)
+			err = kho_preserve_folio(lu_run_folio(run, at));
+		else
+			err = kho_preserve_pages(pfn_to_page(run->pfn + at), block);
+		if (err) {
+			lu_unpreserve(run, at);
+			return err;
+		}
+		cond_resched();
+	}
+	for (u32 at = 0; at < run->folios; at++)
+		folio_get(lu_run_folio(run, at));
+	return 0;
+}
+
+void lu_kho_unpreserve(const struct lu_run *run)
+{
+	lu_unpreserve(run, run->folios);
+	lu_run_put(run);
+}
+
+void lu_run_put(const struct lu_run *run)
+{
+	for (u32 at = 0; at < run->folios; at++)
+		folio_put(lu_run_folio(run, at));
 }
 
 void *lu_kho_alloc(size_t size)
@@ -96,6 +158,9 @@ void *lu_map_pieces(const u64 *pfns, const u32 *orders, size_t count)
 	size_t total = 0, at = 0;
 	void *mem;
 
+	/* Most often it is one, which the kernel sees anyway. */
+	if (count == 1)
+		return page_address(pfn_to_page(pfns[0]));
 	for (size_t i = 0; i < count; i++)
 		total += 1UL << orders[i];
 	pages = kvmalloc_array(total, sizeof(*pages), GFP_KERNEL);
@@ -111,38 +176,49 @@ void *lu_map_pieces(const u64 *pfns, const u32 *orders, size_t count)
 
 void lu_unmap_pieces(void *mem)
 {
-	vunmap(mem);
+	if (is_vmalloc_addr(mem))
+		vunmap(mem);
+}
+
+/* How many pages the block at @pfn has that waits to be restored, if it is within so many. */
+static int lu_waiting_pages(u64 pfn, u32 pages)
+{
+	int order = lu_kho_order_at(PFN_PHYS(pfn));
+
+	return order < 0 || pages >> order == 0 ? -ESTALE : 1 << order;
 }
 
 /*
- * Preserves a block for the next kernel that this one may not have restored: in
- * pages, as there is no folio yet. Its order comes out the same, since the block
- * is aligned to it.
+ * As pages, since what was not restored is no folio yet. Blocks come out as they were,
+ * being aligned to their size; pages that are restored already, each by itself.
  */
-int lu_kho_pass(u64 pfn, unsigned int order)
+int lu_kho_pass(u64 pfn, u32 order, u32 folios)
 {
+	int pages, err;
+
 	if (pfn > PHYS_PFN(PHYS_ADDR_MAX) || !pfn_to_online_page(pfn) || pfn & ((1UL << order) - 1))
 		return -ESTALE;
-	return lu_fault() ? -ENOMEM : kho_preserve_pages(pfn_to_page(pfn), 1UL << order);
+	pages = order ? 1 << order : max(lu_waiting_pages(pfn, folios), 1);
+	err = lu_fault() ? -ENOMEM : kho_preserve_pages(pfn_to_page(pfn), pages);
+	return err ?: pages >> order;
 }
 
-/*
- * The preserved block at @pfn as a folio of this kernel, the caller's now.
- * ESTALE unless it is still there and of exactly this order.
- */
-struct folio *lu_kho_take(u64 pfn, unsigned int order)
+int lu_kho_take(u64 pfn, u32 order, u32 folios)
 {
 	struct folio *folio;
-	int found;
+	int pages;
 
 	if (pfn > PHYS_PFN(PHYS_ADDR_MAX))
-		return ERR_PTR(-ESTALE);
-	found = lu_kho_order_at(PFN_PHYS(pfn));
-	if (found < 0 || found != order)
-		return ERR_PTR(-ESTALE);
+		return -ESTALE;
+	if (!order) {
+		pages = lu_waiting_pages(pfn, folios);
+		return pages > 0 && !kho_restore_pages(PFN_PHYS(pfn), pages) ? -ESTALE : pages;
+	}
+	if (lu_kho_order_at(PFN_PHYS(pfn)) != (int)order)
+		return -ESTALE;
 	folio = kho_restore_folio(PFN_PHYS(pfn));
 	if (!folio)
-		return ERR_PTR(-ESTALE);
+		return -ESTALE;
 	lu_folio_prep_large(folio);
-	return folio;
+	return 1;
 }

@@ -13,6 +13,7 @@
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include "compat.h"
+#include "fs.h"
 #include "memfd.h"
 
 #define LU_MEMFD_BATCH	(PAGE_SIZE / sizeof(struct folio *))
@@ -52,6 +53,24 @@ bool lu_memfd_is(const struct file *file)
 	       file->f_mapping->host == inode && S_ISREG(inode->i_mode) &&
 	       !inode->i_nlink && !IS_PRIVATE(inode) &&
 	       (!*name || strstarts(name, "memfd:")) && inode->i_sb == lu_shmem_sb();
+}
+
+/* As lu_inode_next(). */
+static struct folio *lu_memfd_next(const struct file *file, u64 *index)
+{
+	unsigned long at = *index;
+	pgoff_t pages = lu_memfd_pages(file);
+	void *entry;
+
+	if (at >= pages)
+		return NULL;
+	entry = xa_find(&file->f_mapping->i_pages, &at, pages - 1, XA_PRESENT);
+	while (xa_is_value(entry))	/* swapped out: only in a file that is not prepared */
+		entry = xa_find_after(&file->f_mapping->i_pages, &at, pages - 1, XA_PRESENT);
+	if (!entry)
+		return NULL;
+	*index = ((struct folio *)entry)->index;
+	return entry;
 }
 
 /* Gives back the pins of the folios before page @end. The pins kept them where they are. */
@@ -209,19 +228,9 @@ void lu_memfd_describe(const struct file *file, struct lu_memfd *memfd)
 	};
 }
 
-struct folio *lu_memfd_next(const struct file *file, u64 *index)
+u32 lu_memfd_places(const struct file *file, u64 *index, struct lu_place *places, u32 max)
 {
-	unsigned long at = *index;
 	pgoff_t pages = lu_memfd_pages(file);
-	void *entry;
 
-	if (at >= pages)
-		return NULL;
-	entry = xa_find(&file->f_mapping->i_pages, &at, pages - 1, XA_PRESENT);
-	while (xa_is_value(entry))	/* swapped out: only in a file that is not prepared */
-		entry = xa_find_after(&file->f_mapping->i_pages, &at, pages - 1, XA_PRESENT);
-	if (!entry)
-		return NULL;
-	*index = ((struct folio *)entry)->index;
-	return entry;
+	return *index < pages ? lu_mapping_places(file->f_mapping, index, pages - 1, places, max) : 0;
 }

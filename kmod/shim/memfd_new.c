@@ -12,6 +12,7 @@
 #include <linux/shmem_fs.h>
 #include <linux/swap.h>
 #include "compat.h"
+#include "fs.h"
 #include "memfd.h"
 
 /**
@@ -43,24 +44,15 @@ struct file *lu_memfd_new(u64 size)
  * is done afterwards. It sits on the unevictable list meanwhile, the one whose count
  * does not depend on which of the two it is.
  */
-int lu_memfd_attach(struct file *file, u64 index, struct folio *folio)
+static int lu_memfd_add(struct file *file, u64 index, struct folio *folio)
 {
 	struct address_space *mapping = file->f_mapping;
 	struct shmem_inode_info *info = SHMEM_I(mapping->host);
-	u64 pages = lu_memfd_pages(file);
 	long nr = folio_nr_pages(folio);
-	int err;
+	int err = lu_fault() ? -ENOMEM : filemap_add_folio(mapping, folio, index, GFP_KERNEL);
 
-	if (index >= pages || nr > pages - index || index & (nr - 1))
-		return -EINVAL;
-	if (nr > 1 && !mapping_large_folio_support(mapping))
-		return -EOPNOTSUPP;
-	if (lu_fault())
-		return -ENOMEM;
-	err = filemap_add_folio(mapping, folio, index, GFP_KERNEL);
 	if (err)
 		return err;
-
 	folio_set_swapbacked(folio);
 	lruvec_stat_mod_folio(folio, NR_SHMEM, nr);
 	if (folio_test_pmd_mappable(folio)) {
@@ -76,6 +68,27 @@ int lu_memfd_attach(struct file *file, u64 index, struct folio *folio)
 	spin_unlock(&info->lock);
 	inode_add_bytes(mapping->host, nr << PAGE_SHIFT);
 	folio_put(folio);
+	return 0;
+}
+
+int lu_memfd_attach(struct file *file, struct lu_run *run)
+{
+	u64 pages = lu_memfd_pages(file);
+	u64 nr = 1ULL << run->order;
+
+	if (run->page & (nr - 1))
+		return -EINVAL;
+	if (nr > 1 && !mapping_large_folio_support(file->f_mapping))
+		return -EOPNOTSUPP;
+	while (run->folios) {
+		int err = -EINVAL;
+
+		if (run->page < pages && nr <= pages - run->page)
+			err = lu_memfd_add(file, run->page, pfn_folio(run->pfn));
+		if (err)
+			return err;
+		lu_run_step(run);
+	}
 	return 0;
 }
 

@@ -149,10 +149,40 @@ struct folio *lu_folio_get_locked(struct inode *inode, u64 index, u64 left, gfp_
 }
 
 /**
- * lu_inode_next - the first folio at page *@index or later
+ * lu_mapping_places - the folios from page *@index to page @last
  *
- * Without a reference: it stays while the layout is fixed.
+ * Without references: they stay while the layout is fixed.
  */
+u32 lu_mapping_places(struct address_space *mapping, u64 *index, u64 last,
+		      struct lu_place *places, u32 max)
+{
+	XA_STATE(xas, &mapping->i_pages, *index);
+	struct folio *folio;
+	u32 count = 0;
+
+	rcu_read_lock();
+	xas_for_each(&xas, folio, last) {
+		if (xas_retry(&xas, folio) || xa_is_value(folio) || !folio_test_uptodate(folio))
+			continue;
+		places[count++] = (struct lu_place) {
+			.page = folio->index,
+			.pfn = folio_pfn(folio),
+			.order = folio_order(folio),
+		};
+		*index = folio_next_index(folio);
+		if (count == max)
+			break;
+	}
+	rcu_read_unlock();
+	return count;
+}
+
+u32 lu_inode_places(const struct inode *inode, u64 *index, struct lu_place *places, u32 max)
+{
+	return lu_mapping_places(inode->i_mapping, index, ULONG_MAX, places, max);
+}
+
+/* The first folio at page *@index or later, *@index set to where it begins. Without a reference. */
 struct folio *lu_inode_next(const struct inode *inode, u64 *index)
 {
 	struct address_space *mapping = inode->i_mapping;
@@ -228,34 +258,43 @@ int lu_pages_fill(struct inode *inode, u64 index, u64 end)
 }
 
 /**
- * lu_inode_attach - make @folio the file's pages from @index on
+ * lu_inode_attach - make folios the file's pages from @run->page on
  *
- * Takes over the caller's reference if it succeeds and only then. The limit is not
- * asked: what an instance held in the previous kernel it may hold in this one.
+ * Takes over a reference of each that it has come to, and leaves the others in @run.
+ * The limit is not asked: what an instance held in the previous kernel it may hold in
+ * this one.
  */
-int lu_inode_attach(struct inode *inode, u64 index, struct folio *folio)
+int lu_inode_attach(struct inode *inode, struct lu_run *run)
 {
 	struct address_space *mapping = inode->i_mapping;
 	struct lu_instance *instance = lu_instance_of(inode->i_sb);
-	int err;
+	u64 end = DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE);
+	u64 first = run->page;
+	int err = 0;
 
-	if (index >= DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE) ||
-	    index & (folio_nr_pages(folio) - 1))
+	if (run->page & ((1UL << run->order) - 1))
 		return -EINVAL;
-	if (folio_test_large(folio) && !mapping_large_folio_support(mapping))
+	if (run->order && !mapping_large_folio_support(mapping))
 		return -EOPNOTSUPP;
-	if (lu_fault())
-		return -ENOMEM;
-	err = filemap_add_folio(mapping, folio, index, GFP_KERNEL);
-	if (err)
-		return err;
-	atomic_long_add(folio_nr_pages(folio), &LU_I(inode)->charged);
+	while (run->folios) {
+		struct folio *folio = pfn_folio(run->pfn);
+
+		if (run->page >= end)
+			err = -EINVAL;
+		else
+			err = lu_fault() ? -ENOMEM :
+			      filemap_add_folio(mapping, folio, run->page, GFP_KERNEL);
+		if (err)
+			break;
+		lu_folio_ready(folio);
+		folio_unlock(folio);
+		folio_put(folio);
+		lu_run_step(run);
+	}
+	atomic_long_add(run->page - first, &LU_I(inode)->charged);
 	if (instance)
-		atomic_long_add(folio_nr_pages(folio), &instance->pages);
-	lu_folio_ready(folio);
-	folio_unlock(folio);
-	folio_put(folio);
-	return 0;
+		atomic_long_add(run->page - first, &instance->pages);
+	return err;
 }
 
 /* What a mapping wrote beyond the end must not appear when the file grows. */
@@ -280,24 +319,4 @@ void lu_pages_trim(struct inode *inode)
 	truncate_pagecache(inode, i_size_read(inode));
 	lu_pages_settle(inode);
 	filemap_invalidate_unlock(inode->i_mapping);
-}
-
-u64 lu_folio_pfn(const struct folio *folio)
-{
-	return folio_pfn(folio);
-}
-
-unsigned int lu_folio_order(const struct folio *folio)
-{
-	return folio_order(folio);
-}
-
-void lu_folio_get(struct folio *folio)
-{
-	folio_get(folio);
-}
-
-void lu_folio_put(struct folio *folio)
-{
-	folio_put(folio);
 }

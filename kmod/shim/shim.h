@@ -51,21 +51,34 @@ enum lu_fixed {
 	LU_FIXED_CONTENT = 2,	/* write(2) too: EBUSY; what is mapped already stays writable */
 };
 
+/* A folio in a file. */
+struct lu_place {
+	u64 page;		/* the first of the file's pages that it is */
+	u64 pfn;
+	u32 order;
+	u32 reserved;
+};
+
+/* Folios of one order, next to one another in memory and in a file. */
+struct lu_run {
+	u64 page;
+	u64 pfn;
+	u32 folios;
+	u32 order;
+};
+
 struct file *lu_mem_new(u64 bytes);			/* no pages yet; ERR_PTR */
 int lu_mem_fill(struct file *file, u32 flags);		/* LIVEUPDATE_LAB_MEM_*; all pages, zeroed */
 struct inode *lu_data_inode(const struct file *file);	/* NULL if it is no such file */
 bool lu_inode_in_instance(const struct inode *inode);	/* not on the module's own mount */
 u64 lu_inode_size(const struct inode *inode);		/* bytes */
 void lu_inode_fix(struct inode *inode, enum lu_fixed level);
-/* The first folio at page *@index or later, *@index set to where it begins; NULL: none. */
-struct folio *lu_inode_next(const struct inode *inode, u64 *index);
-/* Makes @folio the pages from @index on; takes over the caller's reference if it succeeds. */
-int lu_inode_attach(struct inode *inode, u64 index, struct folio *folio);
-
-u64 lu_folio_pfn(const struct folio *folio);
-unsigned int lu_folio_order(const struct folio *folio);
-void lu_folio_get(struct folio *folio);
-void lu_folio_put(struct folio *folio);
+/* The next folios from page *@index on, and *@index behind them; how many, fewer than @max at the end. */
+u32 lu_inode_places(const struct inode *inode, u64 *index, struct lu_place *places, u32 max);
+/* Makes folios the file's pages, and their references its own; what it has not come to stays in @run. */
+int lu_inode_attach(struct inode *inode, struct lu_run *run);
+/* Gives up a reference of each. */
+void lu_run_put(const struct lu_run *run);
 
 /* kexecfs.c: the file system: instances, their names, the files in them. */
 
@@ -119,16 +132,27 @@ void lu_instances_end(void);
 
 /* kho.c: Kexec HandOver. */
 bool lu_kho_enabled(void);
-int lu_kho_preserve(struct folio *folio);
-void lu_kho_unpreserve(struct folio *folio);
-int lu_kho_pass(u64 pfn, unsigned int order);
+/*
+ * Has every folio of a run preserved, with a reference to keep it in place, or none.
+ * Pages of a run are preserved in blocks, as large as they come: each is one bit here
+ * and one reservation when the next kernel boots.
+ */
+int lu_kho_preserve(const struct lu_run *run);
+void lu_kho_unpreserve(const struct lu_run *run);
 void *lu_kho_alloc(size_t size);
 void lu_kho_free(void *mem);
 int lu_kho_publish(void *blob, size_t size);
 void lu_kho_unpublish(void *blob);
 int lu_kho_find(void **blob, size_t *size);
 void lu_kho_release_found(void *blob);
-struct folio *lu_kho_take(u64 pfn, unsigned int order);
+/*
+ * What the previous kernel preserved at the beginning of a run, a folio or a block of pages,
+ * is this kernel's, with a reference of each folio. How many folios that is; ESTALE if
+ * there is nothing of this order, or more than the run.
+ */
+int lu_kho_take(u64 pfn, u32 order, u32 folios);
+/* Preserves the same once more as it is, restored or not. How many folios that was. */
+int lu_kho_pass(u64 pfn, u32 order, u32 folios);
 /* The description in pieces that need not lie together, seen as one. */
 u64 lu_virt_pfn(const void *mem);
 bool lu_kho_is_there(u64 pfn, unsigned int order);
@@ -149,9 +173,9 @@ bool lu_memfd_is(const struct file *file);
 int lu_memfd_prepare(struct file *file);
 void lu_memfd_cancel(struct file *file);
 void lu_memfd_describe(const struct file *file, struct lu_memfd *memfd);
-struct folio *lu_memfd_next(const struct file *file, u64 *index);	/* as lu_inode_next() */
+u32 lu_memfd_places(const struct file *file, u64 *index, struct lu_place *places, u32 max);
 struct file *lu_memfd_new(u64 size);		/* no pages yet; ERR_PTR */
-int lu_memfd_attach(struct file *file, u64 index, struct folio *folio);
+int lu_memfd_attach(struct file *file, struct lu_run *run);	/* as lu_inode_attach() */
 int lu_memfd_complete(struct file *file, const struct lu_memfd *memfd);	/* position, flags, seals last */
 
 /* eventfd.c */

@@ -1,125 +1,130 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Folios: those that a file has, and those that are nobody's yet.
+//! Folios: those that a file has and hands over, and those that are nobody's yet.
 
-use crate::{kho, sys, wire::folio_pages};
-use core::ptr::NonNull;
-use kernel::{bindings, error::to_result, prelude::*};
+use crate::{
+    kho, sys,
+    wire::{folio_pages, Extent, Joiner},
+};
+use core::mem::MaybeUninit;
+use kernel::{error::to_result, prelude::*};
 
 /// The unit of frame numbers in the wire format.
 pub(crate) const PAGE_SHIFT: u32 = sys::LU_PAGE_SHIFT;
 
-/// A folio that this value owns a reference of.
-pub(crate) struct Folio(NonNull<bindings::folio>);
+/// How many folios are asked for at once.
+const BATCH: usize = 32;
 
-// SAFETY: A reference count is not tied to a thread.
-unsafe impl Send for Folio {}
+impl From<Extent> for sys::lu_run {
+    fn from(extent: Extent) -> Self {
+        Self {
+            page: extent.page,
+            pfn: extent.pfn,
+            folios: extent.folios,
+            order: extent.order,
+        }
+    }
+}
 
-impl Folio {
+/// Folios in a row that this value owns a reference of each.
+pub(crate) struct Run(sys::lu_run);
+
+impl Run {
     /// # Safety
     ///
-    /// The caller owns a reference of the folio and passes it on.
-    pub(crate) unsafe fn from_raw(folio: NonNull<bindings::folio>) -> Self {
-        Self(folio)
+    /// The caller owns a reference of each folio and passes them on.
+    pub(crate) unsafe fn from_raw(run: sys::lu_run) -> Self {
+        Self(run)
     }
 
-    pub(crate) fn as_ptr(&self) -> *mut bindings::folio {
-        self.0.as_ptr()
+    /// Where in the file the first of them belongs.
+    pub(crate) fn page(&self) -> u64 {
+        self.0.page
     }
 
-    /// Gives the reference to somebody else.
-    pub(crate) fn into_raw(self) -> *mut bindings::folio {
-        core::mem::ManuallyDrop::new(self).0.as_ptr()
+    /// How many pages they have.
+    pub(crate) fn pages(&self) -> u64 {
+        u64::from(self.0.folios).saturating_mul(folio_pages(self.0.order))
+    }
+
+    /// Gives them away from the first one on: what `taker` takes over it takes out of the run.
+    pub(crate) fn give(&mut self, taker: impl FnOnce(*mut sys::lu_run) -> c_int) -> Result {
+        to_result(taker(&mut self.0))
     }
 }
 
-impl Drop for Folio {
+impl Drop for Run {
     fn drop(&mut self) {
-        // SAFETY: This value owns a reference, given up here.
-        unsafe { sys::lu_folio_put(self.0.as_ptr()) };
+        if self.0.folios > 0 {
+            // SAFETY: This value owns a reference of each, given up here.
+            unsafe { sys::lu_run_put(&self.0) };
+        }
     }
-}
-
-/// A folio in a file.
-#[derive(Clone, Copy)]
-pub(crate) struct Placed {
-    folio: NonNull<bindings::folio>,
-    /// The first of the file's pages that it is.
-    pub(crate) page: u64,
-    /// The first page frame.
-    pub(crate) pfn: u64,
-    /// The order.
-    pub(crate) order: u32,
 }
 
 /// A file whose folios can be walked, and stay where they are while its layout is fixed.
 ///
 /// # Safety
 ///
-/// `next` gives the first folio at `*index` or later and where it begins, and it is live.
+/// `places` writes so many entries as it says, of live folios in ascending order.
 pub(crate) unsafe trait Walk {
-    fn next(&self, index: &mut u64) -> *mut bindings::folio;
+    /// As `lu_inode_places()`.
+    fn places(&self, index: &mut u64, places: *mut sys::lu_place, max: u32) -> u32;
+}
 
-    /// The folios, from the first page on.
-    fn folios(&self) -> impl Iterator<Item = Placed> {
-        let mut page = 0;
-        core::iter::from_fn(move || {
-            let folio = NonNull::new(self.next(&mut page))?;
-            // SAFETY: The implementer says that the folio is live.
-            let (pfn, order) = unsafe {
-                (
-                    sys::lu_folio_pfn(folio.as_ptr()),
-                    sys::lu_folio_order(folio.as_ptr()),
-                )
-            };
-            let found = Placed {
-                folio,
-                page,
-                pfn,
-                order,
-            };
-            page = page.saturating_add(folio_pages(order));
-            Some(found)
-        })
-    }
+/// All folios of a file, preserved and kept in place while this value lives, which must not be
+/// longer than the file's layout is fixed.
+#[derive(Default)]
+pub(crate) struct Preserved {
+    extents: KVVec<Extent>,
+}
 
-    /// Has KHO preserve every folio, with a reference to keep it in place, or none. The file's
-    /// layout must be fixed.
-    fn preserve(&self) -> Result {
-        let mut done = 0u64;
-        for folio in self.folios() {
-            let result = kho::interruption_point().and_then(|()| {
-                // SAFETY: The folio is live.
-                to_result(unsafe { sys::lu_kho_preserve(folio.folio.as_ptr()) })
-            });
-            if let Err(err) = result {
-                self.unpreserve_first(done);
-                return Err(err);
+impl Preserved {
+    /// Goes through the file once.
+    pub(crate) fn new(file: &impl Walk) -> Result<Self> {
+        let mut this = Self::default();
+        let mut joiner = Joiner::default();
+        let mut places = [const { MaybeUninit::<sys::lu_place>::uninit() }; BATCH];
+        let mut index = 0;
+        loop {
+            kho::interruption_point()?;
+            let count = file.places(&mut index, places.as_mut_ptr().cast(), BATCH as u32) as usize;
+            for place in places.iter().take(count) {
+                // SAFETY: So many have been written.
+                let place = unsafe { place.assume_init_ref() };
+                if let Some(extent) = joiner.push(place.page, place.pfn, place.order) {
+                    this.add(extent)?;
+                }
             }
-            // SAFETY: As above.
-            unsafe { sys::lu_folio_get(folio.folio.as_ptr()) };
-            done = done.saturating_add(1);
-        }
-        Ok(())
-    }
-
-    /// Undoes [`Walk::preserve`], the layout being fixed still.
-    fn unpreserve(&self) {
-        self.unpreserve_first(u64::MAX);
-    }
-
-    /// Undoes it for the first so many folios.
-    fn unpreserve_first(&self, mut folios: u64) {
-        for folio in self.folios() {
-            if folios == 0 {
+            if count < BATCH {
                 break;
             }
-            folios = folios.saturating_sub(1);
-            // SAFETY: The folio is live and was preserved, with a reference, by `preserve`.
-            unsafe {
-                sys::lu_kho_unpreserve(folio.folio.as_ptr());
-                sys::lu_folio_put(folio.folio.as_ptr());
-            }
+        }
+        if let Some(extent) = joiner.finish() {
+            this.add(extent)?;
+        }
+        Ok(this)
+    }
+
+    fn add(&mut self, extent: Extent) -> Result {
+        // First of all room for it: what is preserved must not be forgotten.
+        self.extents.reserve(1, GFP_KERNEL)?;
+        // SAFETY: The folios are live: the file has them.
+        to_result(unsafe { sys::lu_kho_preserve(&extent.into()) })?;
+        Ok(self.extents.push(extent, GFP_KERNEL)?)
+    }
+
+    /// Where they are.
+    pub(crate) fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+}
+
+impl Drop for Preserved {
+    fn drop(&mut self) {
+        for extent in &self.extents {
+            // SAFETY: `add` has had them preserved.
+            unsafe { sys::lu_kho_unpreserve(&(*extent).into()) };
         }
     }
 }

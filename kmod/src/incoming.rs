@@ -251,8 +251,13 @@ impl Incoming {
 /// The body's own memory, when nothing points into it any more.
 fn release_pieces(pieces: &[wire::Piece]) {
     for piece in pieces {
-        // Dropping the folio frees it.
-        _ = crate::kho::take(piece.pfn, piece.order);
+        // Dropping it frees it.
+        _ = crate::kho::take(&wire::Extent {
+            page: 0,
+            pfn: piece.pfn,
+            folios: 1,
+            order: piece.order,
+        });
     }
 }
 

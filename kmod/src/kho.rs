@@ -7,7 +7,7 @@
 
 use crate::{
     errno::is_stale,
-    folio::{Folio, PAGE_SHIFT},
+    folio::{Run, PAGE_SHIFT},
     sys, wire,
 };
 use core::ptr::NonNull;
@@ -218,13 +218,16 @@ impl InBlob {
     }
 }
 
-/// Takes a folio over from the previous kernel. EIO if it is not there to be taken.
-pub(crate) fn take(pfn: u64, order: u32) -> Result<Folio> {
-    // SAFETY: No requirements: C checks that there is such a preserved folio.
-    let folio = from_err_ptr(unsafe { sys::lu_kho_take(pfn, order) }).map_err(|_| EIO)?;
-    let folio = NonNull::new(folio).ok_or(EIO)?;
-    // SAFETY: A restored folio has one reference, and it is the caller's.
-    Ok(unsafe { Folio::from_raw(folio) })
+/// Takes over from the previous kernel what an extent begins with, as much as is there in one
+/// block. EIO if nothing is there to be taken.
+pub(crate) fn take(extent: &wire::Extent) -> Result<Run> {
+    // SAFETY: No requirements: C checks that there is such a preserved block.
+    let taken = unsafe { sys::lu_kho_take(extent.pfn, extent.order, extent.folios) };
+    let folios = u32::try_from(taken).map_err(|_| EIO)?;
+    let mut run = sys::lu_run::from(*extent);
+    run.folios = folios;
+    // SAFETY: Restored folios have one reference, and it is the caller's.
+    Ok(unsafe { Run::from_raw(run) })
 }
 
 /// Whether such a block of the previous kernel's waits there.
@@ -233,8 +236,11 @@ pub(crate) fn is_there(piece: wire::Piece) -> bool {
     unsafe { sys::lu_kho_is_there(piece.pfn, piece.order) }
 }
 
-/// Preserves a block once more for the next kernel, as it is.
-pub(crate) fn pass_on(pfn: u64, order: u32) -> Result {
+/// Preserves once more for the next kernel, as it is, what an extent begins with; how many folios
+/// that was.
+pub(crate) fn pass_on(extent: &wire::Extent) -> Result<u32> {
     // SAFETY: No requirements: C checks that the block exists.
-    to_result(unsafe { sys::lu_kho_pass(pfn, order) })
+    let passed = unsafe { sys::lu_kho_pass(extent.pfn, extent.order, extent.folios) };
+    to_result(passed.min(0))?;
+    u32::try_from(passed).map_err(|_| EIO)
 }

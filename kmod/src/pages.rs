@@ -3,12 +3,12 @@
 //! Files of kexecfs as the orchestrator sees them: their inodes, and what is said of their pages.
 
 use crate::{
-    folio::{Folio, Walk},
+    folio::{Preserved, Run, Walk},
     sys,
-    wire::{BodyWriter, Joiner, WireError},
+    wire::{BodyWriter, WireError},
 };
 use core::ptr::NonNull;
-use kernel::{bindings, error::to_result, fs::File, prelude::*, sync::aref::ARef};
+use kernel::{bindings, fs::File, prelude::*, sync::aref::ARef};
 
 /// The inode of a regular file of kexecfs. Whoever has this value keeps the inode alive.
 #[derive(Clone, Copy)]
@@ -55,62 +55,26 @@ impl FileInode {
         unsafe { sys::lu_inode_fix(self.as_ptr(), level) };
     }
 
-    /// How many extents describe its pages.
-    pub(crate) fn count_extents(self) -> Result<usize> {
-        count_extents(&self)
-    }
-
-    /// Makes the folio the file's pages from `page` on. On failure it comes back.
-    pub(crate) fn attach(self, page: u64, folio: Folio) -> Result<(), (Error, Folio)> {
-        // SAFETY: The inode is live, and the folio ours and in no file yet.
-        match to_result(unsafe { sys::lu_inode_attach(self.as_ptr(), page, folio.as_ptr()) }) {
-            Ok(()) => {
-                // The file has taken the reference.
-                folio.into_raw();
-                Ok(())
-            }
-            Err(err) => Err((err, folio)),
-        }
+    /// Makes the folios the file's pages. Those that it has not come to stay in the run.
+    pub(crate) fn attach(self, run: &mut Run) -> Result {
+        // SAFETY: The inode is live, and the folios ours and in no file yet.
+        run.give(|run| unsafe { sys::lu_inode_attach(self.as_ptr(), run) })
     }
 }
 
 // SAFETY: C gives live folios of a live inode.
 unsafe impl Walk for FileInode {
-    fn next(&self, index: &mut u64) -> *mut bindings::folio {
-        // SAFETY: The inode is live.
-        unsafe { sys::lu_inode_next(self.as_ptr(), index) }
+    fn places(&self, index: &mut u64, places: *mut sys::lu_place, max: u32) -> u32 {
+        // SAFETY: The inode is live, and so many places writable.
+        unsafe { sys::lu_inode_places(self.as_ptr(), index, places, max) }
     }
 }
 
-/// How many extents describe a file's folios.
-pub(crate) fn count_extents(file: &impl Walk) -> Result<usize> {
-    let (mut joiner, mut count) = (Joiner::default(), 0usize);
-    for folio in file.folios() {
-        let ended = joiner.push(folio.page, folio.pfn, folio.order);
-        count = count
-            .checked_add(usize::from(ended.is_some()))
-            .ok_or(EFBIG)?;
-    }
-    count
-        .checked_add(usize::from(joiner.finish().is_some()))
-        .ok_or(EFBIG)
-}
-
-/// Writes down where a file's pages are; `extents` is what [`count_extents`] said.
+/// Writes down where a file's pages are.
 pub(crate) fn write_pages(
-    file: &impl Walk,
+    preserved: &Preserved,
     size: u64,
-    extents: usize,
     writer: &mut BodyWriter<'_>,
 ) -> Result<(), WireError> {
-    writer.pages(size, extents)?;
-    let mut joiner = Joiner::default();
-    for folio in file.folios() {
-        if let Some(extent) = joiner.push(folio.page, folio.pfn, folio.order) {
-            writer.extent(&extent)?;
-        }
-    }
-    joiner
-        .finish()
-        .map_or(Ok(()), |extent| writer.extent(&extent))
+    writer.all_pages(size, preserved.extents())
 }

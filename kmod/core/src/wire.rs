@@ -185,6 +185,7 @@ fn padding(len: usize) -> usize {
     len.wrapping_neg() & 7
 }
 
+#[inline]
 fn put(buf: &mut [u8], at: usize, bytes: &[u8]) -> Result<(), WireError> {
     let end = at.checked_add(bytes.len()).ok_or(WireError::Full)?;
     let room = buf.get_mut(at..end).ok_or(WireError::Full)?;

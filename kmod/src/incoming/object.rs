@@ -5,7 +5,7 @@
 use super::Freed;
 use crate::{
     errno,
-    folio::Folio,
+    folio::Run,
     kho,
     pages::FileInode,
     participant::{eventfd, instance, instance::Handle, memfd, memory},
@@ -27,6 +27,9 @@ enum Handler {
     None,
 }
 
+/// After how many blocks somebody may interrupt: there may be as many as pages.
+const BLOCKS_AT_ONCE: u32 = 64;
+
 /// Where its folios go.
 enum Target {
     Memory(ARef<File>, FileInode),
@@ -41,8 +44,8 @@ pub(crate) struct Inherited {
     target: Option<Target>,
     /// The first page that is not attached yet.
     page: u64,
-    /// A folio that was taken over but not attached: it cannot be taken twice.
-    spare: Option<Folio>,
+    /// Folios that were taken over but not attached: they cannot be taken twice.
+    spare: Option<Run>,
     given: bool,
 }
 
@@ -178,21 +181,25 @@ impl Inherited {
         let (Some(target), Some(pages)) = (&self.target, self.object.pages()) else {
             return Ok(());
         };
-        for place in pages.folios(self.page) {
-            kho::interruption_point()?;
-            let folio = match self.spare.take() {
-                Some(folio) => folio,
-                None => {
-                    kho::fallible_step()?;
-                    kho::take(place.pfn, place.order)?
+        let mut blocks = 0u32;
+        for extent in pages.extents() {
+            let mut rest = extent.rest(self.page);
+            while rest.folios > 0 {
+                if blocks % BLOCKS_AT_ONCE == 0 {
+                    kho::interruption_point()?;
                 }
-            };
-            match target.attach(place.page, folio) {
-                Ok(()) => self.page = place.page.saturating_add(folio_pages(place.order)),
-                Err((err, folio)) => {
-                    self.spare = Some(folio);
-                    return Err(err);
+                blocks = blocks.wrapping_add(1);
+                let mut run = match self.spare.take() {
+                    Some(run) => run,
+                    None => kho::take(&rest)?,
+                };
+                let result = target.attach(&mut run);
+                self.page = run.page();
+                if result.is_err() {
+                    self.spare = Some(run);
+                    return result;
                 }
+                rest = rest.rest(self.page);
             }
         }
         Ok(())
@@ -200,9 +207,18 @@ impl Inherited {
 
     /// Preserves once more, for the next kernel, every block of it.
     pub(super) fn pass_on(&self) -> Result {
-        let pages = self.object.pages();
-        let mut folios = pages.into_iter().flat_map(|pages| pages.folios(0));
-        folios.try_for_each(|place| kho::pass_on(place.pfn, place.order))
+        for extent in self
+            .object
+            .pages()
+            .into_iter()
+            .flat_map(wire::Pages::extents)
+        {
+            let mut rest = extent;
+            while rest.folios > 0 {
+                rest = rest.skip(kho::pass_on(&rest)?);
+            }
+        }
+        Ok(())
     }
 
     /// Frees all of it, what is attached and what never was.
@@ -211,26 +227,34 @@ impl Inherited {
             return;
         }
         freed.files = freed.files.saturating_add(1);
-        let (next, mut spare) = (self.page, self.spare);
-        let folios = self.object.pages().into_iter();
-        for place in folios.flat_map(|pages| pages.folios(0)) {
-            // Dropping a folio frees it; those that are attached go with the file. One that is
-            // not there is no reason to keep the others.
-            let there = place.page < next
-                || spare.take().is_some()
-                || kho::take(place.pfn, place.order).is_ok();
-            if there {
-                freed.pages = freed.pages.saturating_add(folio_pages(place.order));
+        // What is attached goes with the file; what was taken over and is not, with this value.
+        let attached = self.page;
+        let spare = self.spare.as_ref().map_or(0, Run::pages);
+        for extent in self
+            .object
+            .pages()
+            .into_iter()
+            .flat_map(wire::Pages::extents)
+        {
+            let mut rest = extent.rest(attached.saturating_add(spare));
+            let ours = extent.folios.saturating_sub(rest.folios);
+            let mut pages = u64::from(ours).saturating_mul(folio_pages(extent.order));
+            while rest.folios > 0 {
+                // Dropping it frees it. What is not there is no reason to keep the others.
+                let taken = kho::take(&rest).map_or(0, |run| run.pages());
+                pages = pages.saturating_add(taken);
+                rest = rest.rest(rest.page.saturating_add(taken.max(1)));
             }
+            freed.pages = freed.pages.saturating_add(pages);
         }
     }
 }
 
 impl Target {
-    fn attach(&self, page: u64, folio: Folio) -> Result<(), (Error, Folio)> {
+    fn attach(&self, run: &mut Run) -> Result {
         match self {
-            Target::Memory(_, inode) | Target::Named(inode) => inode.attach(page, folio),
-            Target::Memfd(file) => memfd::attach(file, page, folio),
+            Target::Memory(_, inode) | Target::Named(inode) => inode.attach(run),
+            Target::Memfd(file) => memfd::attach(file, run),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! kexecfs instances: all their files, as one participant.
 
 use crate::{
-    folio::Walk,
+    folio::Preserved,
     pages::{write_pages, FileInode},
     sys,
     wire::{self, BodyWriter, WireError},
@@ -57,15 +57,15 @@ impl Handle {
 /// A mounted instance.
 pub(crate) struct Instance {
     handle: Handle,
-    /// For each file in its order, how many extents it has. Filled while it is prepared.
-    extents: KVVec<usize>,
+    /// For each file in its order, what it has. Filled while it is prepared.
+    files: KVVec<Preserved>,
 }
 
 impl Instance {
     pub(crate) fn new(handle: Handle) -> Self {
         Self {
             handle,
-            extents: KVVec::new(),
+            files: KVVec::new(),
         }
     }
 
@@ -85,22 +85,16 @@ impl Instance {
         // SAFETY: The instance is live.
         let files = unsafe { sys::lu_instance_files(self.handle.as_ptr()) };
         let files = usize::try_from(files).map_err(|_| EFBIG)?;
-        self.extents = KVVec::with_capacity(files, GFP_KERNEL)?;
+        self.files = KVVec::with_capacity(files, GFP_KERNEL)?;
         for file in self.handle.files() {
-            file.preserve()?;
-            let counted = file.count_extents();
-            let kept = counted.and_then(|count| Ok(self.extents.push(count, GFP_KERNEL)?));
-            kept.inspect_err(|_| file.unpreserve())?;
+            self.files.push(Preserved::new(&file)?, GFP_KERNEL)?;
         }
         Ok(())
     }
 
-    /// Undoes `prepare`, a half one too: as many files are preserved as have been counted.
+    /// Undoes `prepare`, a half one too.
     pub(super) fn cancel(&mut self) {
-        for (file, _) in self.handle.files().zip(&self.extents) {
-            file.unpreserve();
-        }
-        self.extents = KVVec::new();
+        self.files = KVVec::new();
         self.fix(sys::LU_FIXED_NOT);
         self.handle.put();
     }
@@ -110,7 +104,7 @@ impl Instance {
         session: u64,
         writer: &mut BodyWriter<'_>,
     ) -> Result<(), WireError> {
-        for (file, extents) in self.handle.files().zip(&self.extents) {
+        for (file, preserved) in self.handle.files().zip(&self.files) {
             let mut attr = sys::lu_attr::default();
             // SAFETY: The inode is live, and its name valid while the instance is fixed.
             let name = unsafe {
@@ -122,7 +116,7 @@ impl Instance {
                 session,
                 compatible: COMPATIBLE,
             })?;
-            write_pages(&file, file.size(), *extents, writer)?;
+            write_pages(preserved, file.size(), writer)?;
             writer.inode(&wire::Inode {
                 mode: attr.mode,
                 uid: attr.uid,

@@ -3,13 +3,12 @@
 //! memfds, their pages in place. What comes back differs a little: see the ioctl interface.
 
 use crate::{
-    folio::{Folio, Walk},
-    pages::{count_extents, write_pages},
+    folio::{Preserved, Run, Walk},
+    pages::write_pages,
     sys,
     wire::{self, BodyWriter, WireError},
 };
 use kernel::{
-    bindings,
     error::{from_err_ptr, to_result},
     fs::File,
     prelude::*,
@@ -21,14 +20,15 @@ pub(crate) const COMPATIBLE: &[u8] = b"liveupdate-lab,memfd-v1";
 /// A counted reference to a memfd.
 pub(crate) struct Memfd {
     file: ARef<File>,
-    extents: usize,
+    /// Something from PREPARE to CANCEL.
+    preserved: Preserved,
 }
 
 // SAFETY: C gives live folios of a live file.
 unsafe impl Walk for Memfd {
-    fn next(&self, index: &mut u64) -> *mut bindings::folio {
-        // SAFETY: The file is a live memfd.
-        unsafe { sys::lu_memfd_next(self.file.as_ptr(), index) }
+    fn places(&self, index: &mut u64, places: *mut sys::lu_place, max: u32) -> u32 {
+        // SAFETY: The file is a live memfd, and so many places writable.
+        unsafe { sys::lu_memfd_places(self.file.as_ptr(), index, places, max) }
     }
 }
 
@@ -39,7 +39,10 @@ impl Memfd {
     }
 
     pub(super) fn new(file: ARef<File>) -> Self {
-        Self { file, extents: 0 }
+        Self {
+            file,
+            preserved: Preserved::default(),
+        }
     }
 
     /// However it was opened, it is this object.
@@ -51,16 +54,15 @@ impl Memfd {
     pub(super) fn prepare(&mut self) -> Result {
         // SAFETY: The file is a live memfd, not prepared yet: the machine registers it once.
         to_result(unsafe { sys::lu_memfd_prepare(self.file.as_ptr()) })?;
-        let done = self.preserve().and_then(|()| {
-            self.extents = count_extents(self)?;
-            Ok(())
-        });
+        let preserved = Preserved::new(self);
         // SAFETY: It was prepared just now.
-        done.inspect_err(|_| unsafe { sys::lu_memfd_cancel(self.file.as_ptr()) })
+        let undo = |_: &Error| unsafe { sys::lu_memfd_cancel(self.file.as_ptr()) };
+        self.preserved = preserved.inspect_err(undo)?;
+        Ok(())
     }
 
     pub(super) fn cancel(&mut self) {
-        self.unpreserve();
+        self.preserved = Preserved::default();
         // SAFETY: `prepare` prepared it.
         unsafe { sys::lu_memfd_cancel(self.file.as_ptr()) };
     }
@@ -79,7 +81,7 @@ impl Memfd {
             session,
             compatible: COMPATIBLE,
         })?;
-        write_pages(self, memfd.size, self.extents, writer)?;
+        write_pages(&self.preserved, memfd.size, writer)?;
         writer.memfd(&wire::Memfd {
             pos: memfd.pos,
             seals: memfd.seals,
@@ -112,15 +114,8 @@ pub(crate) fn complete(file: &ARef<File>, size: u64, memfd: &wire::Memfd) -> Res
     to_result(unsafe { sys::lu_memfd_complete(file.as_ptr(), &memfd) })
 }
 
-/// Makes the folio the file's pages from `page` on. On failure it comes back.
-pub(crate) fn attach(file: &ARef<File>, page: u64, folio: Folio) -> Result<(), (Error, Folio)> {
-    // SAFETY: The file came from `empty`, and the folio is ours and in no file yet.
-    match to_result(unsafe { sys::lu_memfd_attach(file.as_ptr(), page, folio.as_ptr()) }) {
-        Ok(()) => {
-            // The file has taken the reference.
-            folio.into_raw();
-            Ok(())
-        }
-        Err(err) => Err((err, folio)),
-    }
+/// Makes the folios the file's pages. Those that it has not come to stay in the run.
+pub(crate) fn attach(file: &ARef<File>, run: &mut Run) -> Result {
+    // SAFETY: The file came from `empty`, and the folios are ours and in no file yet.
+    run.give(|run| unsafe { sys::lu_memfd_attach(file.as_ptr(), run) })
 }

@@ -4,7 +4,7 @@
 
 use super::Unfit;
 use crate::{
-    folio::Walk,
+    folio::Preserved,
     pages::{write_pages, FileInode},
     sys,
     wire::{self, BodyWriter, WireError},
@@ -23,8 +23,8 @@ pub(crate) struct Memory {
     /// Keeps the inode.
     _file: ARef<File>,
     inode: FileInode,
-    /// Counted when it was prepared.
-    extents: usize,
+    /// Something from PREPARE to CANCEL.
+    preserved: Preserved,
 }
 
 impl Memory {
@@ -37,7 +37,7 @@ impl Memory {
         Some(Ok(Self {
             _file: file.clone(),
             inode,
-            extents: 0,
+            preserved: Preserved::default(),
         }))
     }
 
@@ -52,15 +52,13 @@ impl Memory {
 
     pub(super) fn prepare(&mut self) -> Result {
         self.inode.fix(sys::LU_FIXED_LAYOUT);
-        let done = self.inode.preserve().and_then(|()| {
-            self.extents = self.inode.count_extents()?;
-            Ok(())
-        });
-        done.inspect_err(|_| self.inode.fix(sys::LU_FIXED_NOT))
+        let preserved = Preserved::new(&self.inode);
+        self.preserved = preserved.inspect_err(|_| self.inode.fix(sys::LU_FIXED_NOT))?;
+        Ok(())
     }
 
     pub(super) fn cancel(&mut self) {
-        self.inode.unpreserve();
+        self.preserved = Preserved::default();
         self.inode.fix(sys::LU_FIXED_NOT);
     }
 
@@ -75,7 +73,7 @@ impl Memory {
             session,
             compatible: COMPATIBLE,
         })?;
-        write_pages(&self.inode, self.inode.size(), self.extents, writer)
+        write_pages(&self.preserved, self.inode.size(), writer)
     }
 }
 

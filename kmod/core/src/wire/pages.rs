@@ -2,7 +2,7 @@
 
 //! Where the contents of a file are.
 
-use super::{ensure, get_u32, get_u64, WireError, EXTENT_LEN, MAX_ORDER, MAX_PFN};
+use super::{ensure, get_u32, get_u64, put, WireError, EXTENT_LEN, MAX_ORDER, MAX_PFN};
 
 /// How many pages a folio of this order has; one for an order that cannot be.
 pub fn folio_pages(order: u32) -> u64 {
@@ -49,18 +49,45 @@ impl Extent {
         u64::from(self.folios).checked_mul(folio_pages(self.order))
     }
 
+    pub(super) fn encode(&self, bytes: &mut [u8]) -> Result<(), WireError> {
+        // The last two are numbers of four bytes.
+        let last = u64::from(self.folios) | u64::from(self.order).wrapping_shl(32);
+        ensure(bytes.len() == EXTENT_LEN)?;
+        for (word, value) in bytes.chunks_exact_mut(8).zip([self.page, self.pfn, last]) {
+            put(word, 0, &value.to_le_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// What is left of it without so many folios; none perhaps.
+    pub fn skip(self, folios: u32) -> Self {
+        let skipped = folios.min(self.folios);
+        let offset = u64::from(skipped).wrapping_shl(self.order);
+        Extent {
+            page: self.page.saturating_add(offset),
+            pfn: self.pfn.saturating_add(offset),
+            folios: self.folios.saturating_sub(skipped),
+            order: self.order,
+        }
+    }
+
+    /// Its folios that begin at this page of the file or later; none perhaps.
+    pub fn rest(self, from: u64) -> Self {
+        let part = folio_pages(self.order).wrapping_sub(1);
+        let before = from.saturating_sub(self.page).saturating_add(part);
+        self.skip(u32::try_from(before.wrapping_shr(self.order)).unwrap_or(u32::MAX))
+    }
+
     /// Its folios that begin at this page of the file or later.
     pub fn folios(self, from: u64) -> impl Iterator<Item = Folio> {
-        let part = folio_pages(self.order).wrapping_sub(1);
-        let skip = from.saturating_sub(self.page).saturating_add(part);
-        let folios = u64::from(self.folios);
-        (skip.wrapping_shr(self.order).min(folios)..folios).map(move |i| {
-            let offset = i.wrapping_shl(self.order);
-            Folio {
-                page: self.page.saturating_add(offset),
-                pfn: self.pfn.saturating_add(offset),
-                order: self.order,
-            }
+        let mut rest = self.rest(from);
+        core::iter::from_fn(move || {
+            let Extent {
+                page, pfn, order, ..
+            } = rest;
+            let any = rest.folios > 0;
+            rest = rest.skip(1);
+            any.then_some(Folio { page, pfn, order })
         })
     }
 }

@@ -9,8 +9,16 @@ use super::{Eventfd, Extent, File, Inode, Instance, Memfd, Session, Subsystem};
 
 /// Where a [`BodyWriter`] writes: the same code first measures and then writes.
 pub trait Sink {
+    /// Takes the next so many bytes, and says where they are to be written if they are.
+    fn room(&mut self, len: usize) -> Result<Option<&mut [u8]>, WireError>;
+
     /// Takes the next bytes.
-    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError>;
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        match self.room(bytes.len())? {
+            Some(room) => put(room, 0, bytes),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Counts bytes.
@@ -27,12 +35,9 @@ impl Measure {
 }
 
 impl Sink for Measure {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-        self.length = self
-            .length
-            .checked_add(bytes.len())
-            .ok_or(WireError::Full)?;
-        Ok(())
+    fn room(&mut self, len: usize) -> Result<Option<&mut [u8]>, WireError> {
+        self.length = self.length.checked_add(len).ok_or(WireError::Full)?;
+        Ok(None)
     }
 }
 
@@ -55,10 +60,11 @@ impl<'a> Slice<'a> {
 }
 
 impl Sink for Slice<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-        put(self.buf, self.at, bytes)?;
-        self.at = self.at.saturating_add(bytes.len());
-        Ok(())
+    fn room(&mut self, len: usize) -> Result<Option<&mut [u8]>, WireError> {
+        let end = self.at.checked_add(len).ok_or(WireError::Full)?;
+        let room = self.buf.get_mut(self.at..end).ok_or(WireError::Full)?;
+        self.at = end;
+        Ok(Some(room))
     }
 }
 
@@ -130,10 +136,27 @@ impl<'a> BodyWriter<'a> {
         let (layout, left) = self.open.as_mut().ok_or(WireError::Malformed)?;
         *left = left.checked_sub(1).ok_or(WireError::Malformed)?;
         layout.add(extent)?;
-        self.sink.put(&extent.page.to_le_bytes())?;
-        self.sink.put(&extent.pfn.to_le_bytes())?;
-        self.sink.put(&extent.folios.to_le_bytes())?;
-        self.sink.put(&extent.order.to_le_bytes())
+        let mut bytes = [0; EXTENT_LEN];
+        extent.encode(&mut bytes)?;
+        self.sink.put(&bytes)
+    }
+
+    /// Adds the size of a file and all its extents. They are checked when they are written, not
+    /// when they are measured.
+    pub fn all_pages(&mut self, size: u64, extents: &[Extent]) -> Result<(), WireError> {
+        self.pages(size, extents.len())?;
+        self.open = None;
+        let room = self.sink.room(extents.len().saturating_mul(EXTENT_LEN))?;
+        let mut layout = Layout::new(size, self.page_shift)?;
+        for (bytes, extent) in room
+            .into_iter()
+            .flat_map(|room| room.chunks_exact_mut(EXTENT_LEN))
+            .zip(extents)
+        {
+            layout.add(extent)?;
+            extent.encode(bytes)?;
+        }
+        Ok(())
     }
 
     /// Adds a name and attributes in an instance.

@@ -207,8 +207,7 @@ impl Sample {
             extra(writer)?;
         }
         if let Some((size, extents)) = &thing.pages {
-            writer.pages(*size, extents.len())?;
-            extents.iter().try_for_each(|one| writer.extent(one))?;
+            writer.all_pages(*size, extents)?;
         }
         if let Some((inode, name)) = &thing.inode {
             writer.inode(&Inode { name, ..*inode })?;
