@@ -28,14 +28,16 @@ static struct file_system_type lu_mem_fs = {
 
 static struct vfsmount *lu_mem_mnt;
 static int lu_mem_pins;
+static unsigned long lu_mem_kept;	/* bit 0 */
 
 /**
  * lu_mem_new - a memory file that has no pages yet
  * @bytes: its size
  *
- * The mount is pinned for the moment only; the file holds it from then on, so that
- * with the last file the superblock goes, and with it its hold on the module. It
- * needs that one: an inode is evicted after its last file let the module go.
+ * The first one pins the mount, so that all share it, until lu_mem_release(). Each file
+ * holds it too, so that with the last one of them the superblock goes, and with it its
+ * hold on the module. It needs that one: an inode is evicted after its last file let the
+ * module go.
  */
 struct file *lu_mem_new(u64 bytes)
 {
@@ -68,8 +70,16 @@ struct file *lu_mem_new(u64 bytes)
 	}
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 out:
-	simple_release_fs(&lu_mem_mnt, &lu_mem_pins);
+	if (test_and_set_bit(0, &lu_mem_kept))
+		simple_release_fs(&lu_mem_mnt, &lu_mem_pins);
 	return file;
+}
+
+/* Or a mount that nobody uses would hold the module for ever. */
+void lu_mem_release(void)
+{
+	if (test_and_clear_bit(0, &lu_mem_kept))
+		simple_release_fs(&lu_mem_mnt, &lu_mem_pins);
 }
 
 /**

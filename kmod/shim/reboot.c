@@ -175,11 +175,6 @@ static void lu_veto_unregister(void)
 	unregister_kprobe(&lu_probe_back);
 }
 
-bool lu_reboot_can_veto(void)
-{
-	return lu_veto_is_there;
-}
-
 #else
 
 static int lu_veto_register(void)
@@ -189,11 +184,6 @@ static int lu_veto_register(void)
 
 static void lu_veto_unregister(void)
 {
-}
-
-bool lu_reboot_can_veto(void)
-{
-	return false;
 }
 
 #endif
@@ -211,10 +201,25 @@ int lu_reboot_register(void)
 			return err;
 		}
 	}
+	return 0;
+}
+
+/*
+ * Not when the module comes, which may be while a workload waits for its memory, and
+ * to patch the kernel takes longer than all the rest: until something is prepared
+ * nothing is there that a kexec could be called off for.
+ */
+void lu_reboot_want_veto(void)
+{
+	static bool tried;
+	int err;
+
+	if (tried)
+		return;
+	tried = true;
 	err = lu_veto_register();
 	if (err)
 		pr_info("liveupdate_lab: a kexec cannot be called off on this kernel (%d)\n", err);
-	return 0;
 }
 
 /* Whoever is in a callback of ours is waited for. Nothing may be armed any more. */

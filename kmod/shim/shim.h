@@ -68,6 +68,7 @@ struct lu_run {
 };
 
 struct file *lu_mem_new(u64 bytes);			/* no pages yet; ERR_PTR */
+void lu_mem_release(void);				/* nobody is there who could ask for one */
 int lu_mem_fill(struct file *file, u32 flags);		/* LIVEUPDATE_LAB_MEM_*; all pages, zeroed */
 struct inode *lu_data_inode(const struct file *file);	/* NULL if it is no such file */
 bool lu_inode_in_instance(const struct inode *inode);	/* not on the module's own mount */
@@ -200,14 +201,15 @@ void lu_subsystem_release(const struct liveupdate_lab_subsystem *subsystem);
 /* observe.c: /sys/kernel/liveupdate_lab/state, debugfs, and who waits for a change. */
 int lu_observe_register(void);
 void lu_observe_unregister(void);
+void lu_observe_prepared(u64 generation, u64 participants, size_t bytes);
 void lu_observe_notify(void);		/* the state has changed; may sleep */
 void lu_seq_line(struct seq_file *seq, const char *text, size_t len);
 
 /* reboot.c: the ways down. */
-int lu_reboot_register(void);		/* notifier, last moment, and the veto where there is one */
+int lu_reboot_register(void);		/* notifier and last moment */
 void lu_reboot_unregister(void);
 void lu_reboot_seal(void *root, size_t len);	/* what to seal at the last moment; NULL: nothing */
-bool lu_reboot_can_veto(void);		/* lu_on_kexec() is asked, and heeded */
+void lu_reboot_want_veto(void);		/* lu_on_kexec() is asked, and heeded, where a kernel allows that */
 
 /* misc.c: the rest. */
 bool lu_capable(void);

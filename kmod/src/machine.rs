@@ -162,7 +162,6 @@ fn announce(old: State, new: State) {
         (true, false) => unsafe { sys::lu_module_put() },
         _ => {}
     }
-    pr_info!("{} -> {}\n", old.name(), new.name());
     STATE.store(new as u32, Ordering::Relaxed);
     // SAFETY: No requirements, but that it may sleep.
     unsafe { sys::lu_observe_notify() };
@@ -175,6 +174,10 @@ fn with<T>(work: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
     let machine = guard.as_mut().ok_or(ENODEV)?;
     let old = machine.core.state();
     let result = work(machine);
+    if machine.core.sessions().next().is_none() {
+        // SAFETY: Who makes a memory file has a session.
+        unsafe { sys::lu_mem_release() };
+    }
     announce(old, machine.core.state());
     result
 }

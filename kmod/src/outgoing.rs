@@ -32,6 +32,8 @@ pub(crate) struct Outgoing {
     body_len: usize,
     /// Where in the body that begins which changes with FREEZE.
     late_at: usize,
+    /// The checksum of what is before that.
+    steady_sum: u32,
     // After `body`, which shows them.
     _pieces: KVVec<Piece>,
 }
@@ -88,12 +90,15 @@ impl Outgoing {
         )
         .map_err(misfit)?;
         root.publish()?;
+        let steady = body.bytes().get(..late_at).ok_or(EIO)?;
+        let steady_sum = wire::crc::checksum(crc32c, steady);
         Ok(Self {
             root,
             root_len,
             body,
             body_len,
             late_at,
+            steady_sum,
             _pieces: pieces,
         })
     }
@@ -108,11 +113,11 @@ impl Outgoing {
         self.close()
     }
 
-    /// Checksums the body. What is left for the last moment is the root's seal, which is small.
+    /// Checksums what is new in the body. What is left for the last moment is the root's seal, which is small.
     pub(crate) fn close(&mut self) -> Result {
         let root = self.root.bytes().get_mut(..self.root_len).ok_or(EIO)?;
         let body = self.body.bytes().get(..self.body_len).ok_or(EIO)?;
-        wire::seal_body(root, body, crc32c).map_err(misfit)?;
+        wire::seal_rest(root, body, self.late_at, self.steady_sum, crc32c).map_err(misfit)?;
         // SAFETY: The root lives until it is disarmed, in `drop`.
         unsafe { sys::lu_reboot_seal(self.root.as_ptr(), self.root_len) };
         Ok(())

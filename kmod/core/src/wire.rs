@@ -94,7 +94,7 @@ pub use crc::Crc;
 pub use object::{Face, File, Kind, Session, Subsystem};
 pub use pages::{folio_pages, Extent, Folio, Joiner, Pages};
 pub use read::{Body, Object};
-pub use root::{root_len, seal_body, seal_root, write_root, Phase, Piece, Root};
+pub use root::{root_len, seal_body, seal_rest, seal_root, write_root, Phase, Piece, Root};
 pub use write::{BodyWriter, Measure, Sink, Slice};
 
 /// The length of the root's header.

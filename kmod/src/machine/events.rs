@@ -72,15 +72,13 @@ impl Machine {
             outgoing,
             ..
         } = self;
+        // SAFETY: No requirements, but that nobody else is here, which the lock sees to.
+        unsafe { sys::lu_reboot_want_veto() };
         let described = core.prepare(|core| Ok(Outgoing::describe(core, *generation)?));
         let described = described.map_err(|Failure(err)| err);
         let described = described.inspect_err(|_| core.forget_closed(drop))?;
-        pr_info!(
-            "generation {}: {} participants prepared, described in {} bytes\n",
-            *generation,
-            core.participants(),
-            described.len()
-        );
+        // SAFETY: No requirements.
+        unsafe { sys::lu_observe_prepared(*generation, core.participants(), described.len()) };
         *outgoing = Some(described);
         Ok(())
     }

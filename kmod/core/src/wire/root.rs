@@ -186,7 +186,27 @@ pub fn write_root(
 /// Both may have more room than they need.
 pub fn seal_body(root: &mut [u8], body: &[u8], crc: Crc) -> Result<(), WireError> {
     let body = body.get(..body_length(root)?).ok_or(WireError::Truncated)?;
-    put(root, AT_BODY_CRC, &checksum(crc, body).to_le_bytes())?;
+    set_body_sum(root, checksum(crc, body), crc)
+}
+
+/// The same where the checksum of the first `known` bytes is known already, and only what follows
+/// may have changed since.
+pub fn seal_rest(
+    root: &mut [u8],
+    body: &[u8],
+    known: usize,
+    sum: u32,
+    crc: Crc,
+) -> Result<(), WireError> {
+    let rest = body
+        .get(..body_length(root)?)
+        .and_then(|body| body.get(known..))
+        .ok_or(WireError::Truncated)?;
+    set_body_sum(root, !crc(!sum, rest), crc)
+}
+
+fn set_body_sum(root: &mut [u8], sum: u32, crc: Crc) -> Result<(), WireError> {
+    put(root, AT_BODY_CRC, &sum.to_le_bytes())?;
     stamp(root, Phase::Prepared, crc)
 }
 

@@ -124,6 +124,14 @@ fn phases_and_seals() {
     seal_body(&mut root, &body, crc32c).unwrap();
     assert_eq!(phase(&root), Phase::Prepared);
     assert!(walk(&root, &body).is_ok());
+    let sealed = root.clone();
+    for known in 0..=body.len() {
+        let sum = crc::checksum(crc32c, &body[..known]);
+        seal_rest(&mut root, &body, known, sum, crc32c).unwrap();
+        assert_eq!(root, sealed, "the same, a part of it known");
+    }
+    let beyond = seal_rest(&mut root, &body, body.len() + 1, 0, crc32c);
+    assert_eq!(beyond, Err(WireError::Truncated));
     seal_root(&mut root, crc32c).unwrap();
     assert_eq!(phase(&root), Phase::Frozen);
     let sealed = root.clone();
