@@ -154,7 +154,7 @@ impl Incoming {
         }
         for instance in self.instances.values() {
             for inherited in &instance.files {
-                visit(inherited, instance.given);
+                visit(inherited, instance.given && !inherited.stays_out());
             }
         }
         for inherited in &self.strange {
@@ -222,12 +222,12 @@ impl Incoming {
         })
     }
 
-    fn is_unclaimed(&self, object: &wire::Object<'_>) -> bool {
+    fn is_unclaimed(&self, object: &wire::Object<'static>) -> bool {
         let Kind::File(file) = object.kind else {
             return true;
         };
         match (file.token, self.instances.get(&file.session)) {
-            (0, Some(instance)) => !instance.given,
+            (0, Some(instance)) => !instance.given || Inherited::new(*object).stays_out(),
             _ => self
                 .files
                 .get(&file.token)

@@ -60,11 +60,10 @@ impl Instance {
     }
 
     pub(super) fn free(self, freed: &mut Freed) {
-        if self.given {
-            return;
-        }
         for inherited in self.files {
-            inherited.free(freed);
+            if !self.given || inherited.stays_out() {
+                inherited.free(freed);
+            }
         }
         if let Some(half) = self.half {
             half.put();

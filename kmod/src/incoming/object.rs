@@ -84,6 +84,11 @@ impl Inherited {
         !self.given
     }
 
+    /// Whether it cannot come back with its instance: it is still to be freed when that is given out.
+    pub(super) fn stays_out(&self) -> bool {
+        self.handler != Handler::Named
+    }
+
     fn size(&self) -> u64 {
         self.object.pages().map_or(0, |pages| pages.size)
     }
@@ -158,7 +163,7 @@ impl Inherited {
 
     /// Restores a file of an instance into that.
     pub(super) fn restore_into(&mut self, handle: Handle) -> Result {
-        if self.handler != Handler::Named {
+        if self.stays_out() {
             pr_warn!("a file of an instance was left in a way unknown here: it stays out\n");
             return Ok(());
         }

@@ -55,7 +55,9 @@ impl Incoming {
             pr_warn!("a session without a usable name: what it had can only be freed\n");
             return Ok(());
         };
-        if object.refused().is_some() {
+        let instance = object.instance();
+        let mistaken = face == Face::Instance && instance.is_none();
+        if object.refused().is_some() || mistaken {
             pr_warn!(
                 "session {}: left in a way unknown here, it can only be freed\n",
                 name.as_str()
@@ -69,9 +71,9 @@ impl Incoming {
         };
         self.sessions
             .try_create_and_insert(session.id, key, GFP_KERNEL)?;
-        if face == Face::Instance {
+        if let (Face::Instance, Some(params)) = (face, instance) {
             let new = Instance {
-                params: object.instance().ok_or(EINVAL)?,
+                params,
                 files: KVVec::new(),
                 half: None,
                 given: false,
