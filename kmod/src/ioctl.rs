@@ -23,6 +23,10 @@ pub(crate) struct Caller {
 impl Caller {
     /// Carries an ioctl out.
     pub(crate) fn ioctl(self, cmd: u32, arg: usize) -> Result {
+        // What was said of an earlier call is not why this one fails.
+        if !matches!(cmd, LU_CMD_GET_STATE | LU_CMD_REASON) {
+            self.explain(format_args!(""));
+        }
         match cmd {
             LU_CMD_FD_PRESERVE => self.preserve(arg),
             LU_CMD_FD_UNPRESERVE => self.unpreserve(arg),
@@ -38,17 +42,23 @@ impl Caller {
             LU_CMD_FD_INFO => self.info(arg),
             LU_CMD_REASON => self.reason(arg),
             LU_CMD_STATUS => self.status(arg),
-            LU_CMD_MEM_CREATE => mem_create(arg),
+            LU_CMD_MEM_CREATE => self.mem_create(arg),
             _ => Err(ENOTTY),
         }
     }
 
+    fn explain(self, words: core::fmt::Arguments<'_>) {
+        machine::explain(self.session, words);
+    }
+
     fn check_admin(self) -> Result {
         if self.admin {
-            Ok(())
-        } else {
-            Err(EPERM)
+            return Ok(());
         }
+        self.explain(format_args!(
+            "a device or a control, opened with CAP_SYS_ADMIN, can do that"
+        ));
+        Err(EPERM)
     }
 
     fn event(self, arg: usize, work: fn(SessionId) -> Result) -> Result {
@@ -106,14 +116,19 @@ impl Caller {
 
     /// The kernel exports no way to make an eventfd, so the caller brings one.
     fn restore_eventfd(self, arg: usize, args: liveupdate_lab_fd_restore) -> Result {
-        let file = file_of(args.fd)?;
+        let new = "an eventfd is restored into a new one: counter 0, EFD_SEMAPHORE as it had";
+        let file = file_of(args.fd).inspect_err(|_| self.explain(format_args!("{new}")))?;
         let eventfd =
             machine::with_inherited(self.session, args.token, |inherited| inherited.adopt())?;
         // An eventfd takes a number from user memory: that of this call's token, which is put
         // back afterwards.
         let scratch = arg.saturating_add(core::mem::offset_of!(liveupdate_lab_fd_restore, token));
-        participant::eventfd::adopt(&file, &eventfd, scratch)
-            .inspect_err(|_| machine::put_back(self.session, args.token, None))?;
+        participant::eventfd::adopt(&file, &eventfd, scratch).inspect_err(|err| {
+            machine::put_back(self.session, args.token, None);
+            if *err == EINVAL {
+                self.explain(format_args!("{new}"));
+            }
+        })?;
         args::write(arg, &args)
     }
 
@@ -132,6 +147,34 @@ impl Caller {
         args::write(arg, &args)?;
         fd.fd_install(file);
         Ok(())
+    }
+
+    fn mem_create(self, arg: usize) -> Result {
+        let first = LIVEUPDATE_LAB_MEM_CREATE_SIZE_1 as usize;
+        let mut args: liveupdate_lab_mem_create = args::read_from(arg, first)?;
+        let known = LIVEUPDATE_LAB_MEM_SMALL | LIVEUPDATE_LAB_MEM_HUGE;
+        reserved(args.reserved | args.flags & !known)?;
+        if args.flags == known {
+            self.explain(format_args!("either small pages or huge ones"));
+            return Err(EINVAL);
+        }
+        let fd = reserve_fd()?;
+        let file = participant::memory::create(args.bytes, args.flags)
+            .inspect_err(|err| self.explain_size(args.bytes, *err))?;
+        args.fd = number(&fd)?;
+        args::write(arg, &args)?;
+        fd.fd_install(file);
+        Ok(())
+    }
+
+    fn explain_size(self, bytes: u64, err: Error) {
+        let words = match err {
+            EINVAL => "a file of huge pages must be whole ones of 2 MiB",
+            EFBIG => "longer than a file can be",
+            ENOMEM => "there is not so much memory, or not in pages as large",
+            _ => return,
+        };
+        self.explain(format_args!("{bytes} bytes: {words}"));
     }
 
     fn depend(self, arg: usize) -> Result {
@@ -188,22 +231,6 @@ fn get_state(arg: usize) -> Result {
     let mut args: liveupdate_lab_get_state = args::read(arg)?;
     args.state = machine::state();
     args::write(arg, &args)
-}
-
-fn mem_create(arg: usize) -> Result {
-    let first = LIVEUPDATE_LAB_MEM_CREATE_SIZE_1 as usize;
-    let mut args: liveupdate_lab_mem_create = args::read_from(arg, first)?;
-    let known = LIVEUPDATE_LAB_MEM_SMALL | LIVEUPDATE_LAB_MEM_HUGE;
-    reserved(args.reserved | args.flags & !known)?;
-    if args.flags == known {
-        return Err(EINVAL);
-    }
-    let fd = reserve_fd()?;
-    let file = participant::memory::create(args.bytes, args.flags)?;
-    args.fd = number(&fd)?;
-    args::write(arg, &args)?;
-    fd.fd_install(file);
-    Ok(())
 }
 
 fn new_session_file(session: SessionId) -> Result<ARef<File>> {

@@ -104,7 +104,11 @@ unsafe extern "C" fn lu_on_state_write(session: u64, word: *const u8, len: usize
         b"freeze" => machine::freeze(session),
         b"cancel" => machine::cancel(session),
         b"finish" => machine::finish(session),
-        _ => Err(EINVAL),
+        _ => {
+            let words = format_args!("the words are prepare, freeze, cancel and finish");
+            machine::explain(session, words);
+            Err(EINVAL)
+        }
     })
 }
 

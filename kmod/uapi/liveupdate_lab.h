@@ -158,7 +158,10 @@ struct liveupdate_lab_fd_info {
 };
 #define LIVEUPDATE_LAB_FD_INFO		_IO(LIVEUPDATE_LAB_IOCTL_TYPE, 0x0b)
 
-/* REASON: in words, why the last call on this open file failed; empty if it did not. */
+/*
+ * REASON: in words, why the last call on this session failed; empty if it did not, or if
+ * there is no more to say than the errno. GET_STATE changes nothing in that.
+ */
 struct liveupdate_lab_reason {
 	__u32 size;
 	__u32 len;		/* out: bytes in @text, which is not terminated */

@@ -84,6 +84,11 @@ impl Inherited {
         !self.given
     }
 
+    /// Whether there is a handler that can restore it.
+    pub(crate) fn is_known(&self) -> bool {
+        !matches!(self.handler, Handler::None)
+    }
+
     /// Whether it cannot come back with its instance: it is still to be freed when that is given out.
     pub(super) fn stays_out(&self) -> bool {
         self.handler != Handler::Named

@@ -11,7 +11,18 @@ use crate::{
     state::Event,
     sys,
 };
+use core::fmt;
 use kernel::{fs::File, prelude::*, sync::aref::ARef};
+
+/// Whoever asks why the session's last call was refused gets these words.
+pub(crate) fn explain(session: SessionId, words: fmt::Arguments<'_>) {
+    _ = with(|machine| {
+        if let Some(session) = machine.core.session_mut(session) {
+            session.reason.set(words);
+        }
+        Ok(())
+    });
+}
 
 /// An open device.
 pub(crate) fn open() -> Result<SessionId> {
@@ -47,25 +58,30 @@ pub(crate) fn retrieve_session(by: SessionId, name: Option<Name>) -> Result<Sess
 }
 
 fn session_key(machine: &mut Machine, name: Option<Name>) -> Result<Key> {
-    let Some(name) = name else {
-        machine.core.reason().set(format_args!(
-            "a name has 1 to 63 visible ASCII characters, no slash"
-        ));
-        return Err(EINVAL);
-    };
     Ok(Key {
         face: Face::Session,
         owner: 0,
-        name,
+        name: name.ok_or_else(|| bad_name(machine))?,
     })
+}
+
+fn bad_name(machine: &mut Machine) -> Error {
+    machine.core.reason().set(format_args!(
+        "a name has 1 to 63 visible ASCII characters, no slash"
+    ));
+    EINVAL
 }
 
 /// FD_PRESERVE.
 pub(crate) fn preserve(session: SessionId, fd: i32, flags: u32) -> Result<u64> {
     // Before the lock: it looks at this process alone.
-    let found = participant::from_fd(fd, flags)?;
+    let found = participant::from_fd(fd, flags);
     with(|machine| {
         machine.on_behalf(session, |machine| {
+            let found = found.inspect_err(|_| {
+                let reason = machine.core.reason();
+                reason.set(format_args!("{fd} is no open file's number"));
+            })?;
             machine.core.verdict(Event::Register).map_err(errno_of)?;
             let (identity, participant) = found.map_err(|unfit| {
                 machine.core.reason().set(format_args!("{}", unfit.words()));
@@ -99,7 +115,7 @@ pub(crate) fn depend(session: SessionId, token: u64, on: u64, name: Option<Name>
             let core = &mut machine.core;
             match (on, name) {
                 (0, Some(name)) => core.depend_on_subsystem(session, token, name),
-                (0, None) => return Err(EINVAL),
+                (0, None) => return Err(bad_name(machine)),
                 (on, _) => core.depend(session, token, on),
             }
             .map_err(errno_of)
@@ -115,11 +131,28 @@ pub(crate) fn with_inherited<T>(
 ) -> Result<T> {
     with(|machine| {
         machine.on_behalf(session, |machine| {
-            machine.core.verdict(Event::Restore).map_err(errno_of)?;
-            let open = machine.core.session(session);
-            let domain = open.and_then(|open| open.domain).ok_or(ENOENT)?;
-            let incoming = machine.incoming.as_mut().ok_or(ENOENT)?;
-            work(incoming.file(domain, token)?)
+            let Machine { core, incoming, .. } = machine;
+            core.verdict(Event::Restore).map_err(errno_of)?;
+            let domain = core.session(session).and_then(|open| open.domain);
+            let found = match (domain, incoming) {
+                (Some(domain), Some(incoming)) => incoming.file(domain, token),
+                _ => Err(ENOENT),
+            };
+            let reason = core.reason();
+            let inherited = found.inspect_err(|_| {
+                let words = "the previous kernel left this session no file";
+                reason.set(format_args!("{words} {token:#018x}"));
+            })?;
+            let given = !inherited.is_waiting();
+            let known = inherited.is_known();
+            work(inherited).inspect_err(|_| {
+                if given {
+                    reason.set(format_args!("file {token:#018x} is restored already"));
+                } else if !known {
+                    let words = "was left in a way unknown here";
+                    reason.set(format_args!("file {token:#018x} {words}"));
+                }
+            })
         })
     })
 }
