@@ -49,6 +49,20 @@ bool lu_fault(void)
 	return atomic_dec_if_positive(&lu_fail_step) == 0;
 }
 
+/*
+ * What the next kernel finds comes from another kernel, and may be wrong in any way: this
+ * makes it so. The low four bits say what is wrong, see core/src/wire/damage.rs; the
+ * others are a seed.
+ */
+static unsigned long long lu_damage_asked;
+module_param_named(damage, lu_damage_asked, ullong, 0600);
+MODULE_PARM_DESC(damage, "damage what the next kernel is left, to test it (0: not)");
+
+u64 lu_damage(void)
+{
+	return READ_ONCE(lu_damage_asked);
+}
+
 /* Indexed by whether what nobody claimed is to be dropped. */
 static const char *const lu_unclaimed_words[] = { "keep", "drop" };
 static bool lu_unclaimed_drop;

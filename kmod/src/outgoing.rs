@@ -11,7 +11,7 @@ use crate::{
     orchestrator::{Face, Session},
     participant::Participant,
     sys,
-    wire::{self, BodyWriter, Measure, Sink, Slice, WireError},
+    wire::{self, BodyWriter, Damage, Measure, Sink, Slice, WireError},
 };
 use kernel::prelude::*;
 
@@ -116,8 +116,17 @@ impl Outgoing {
     /// Checksums what is new in the body. What is left for the last moment is the root's seal, which is small.
     pub(crate) fn close(&mut self) -> Result {
         let root = self.root.bytes().get_mut(..self.root_len).ok_or(EIO)?;
-        let body = self.body.bytes().get(..self.body_len).ok_or(EIO)?;
+        let body = self.body.bytes_mut();
+        let body = body.get_mut(..self.body_len).ok_or(EIO)?;
         wire::seal_rest(root, body, self.late_at, self.steady_sum, crc32c).map_err(misfit)?;
+        if let Some((damage, seed)) = damage_asked() {
+            pr_warn!(
+                "the description is damaged on purpose: {:?} {}\n",
+                damage,
+                seed
+            );
+            damage.in_body(seed, root, body, crc32c).map_err(misfit)?;
+        }
         // SAFETY: The root lives until it is disarmed, in `drop`.
         unsafe { sys::lu_reboot_seal(self.root.as_ptr(), self.root_len) };
         Ok(())
@@ -140,6 +149,15 @@ impl Drop for Outgoing {
 pub(crate) fn seal(root: &mut [u8]) {
     // A root that cannot be sealed stays `prepared`, and the next kernel drops it with a message.
     _ = wire::seal_root(root, crc32c);
+    if let Some((damage, seed)) = damage_asked() {
+        _ = damage.in_root(seed, root, crc32c);
+    }
+}
+
+/// What a test wants to be wrong: the parameter `damage`.
+fn damage_asked() -> Option<(Damage, u64)> {
+    // SAFETY: No requirements.
+    Damage::of(unsafe { sys::lu_damage() })
 }
 
 /// Memory for so many bytes, in pieces.

@@ -78,6 +78,8 @@
 mod attribute;
 #[path = "wire/crc.rs"]
 pub mod crc;
+#[path = "wire/damage.rs"]
+mod damage;
 #[path = "wire/object.rs"]
 mod object;
 #[path = "wire/pages.rs"]
@@ -91,6 +93,7 @@ mod write;
 
 pub use attribute::{Eventfd, Inode, Instance, Memfd};
 pub use crc::Crc;
+pub use damage::Damage;
 pub use object::{Face, File, Kind, Session, Subsystem};
 pub use pages::{folio_pages, Extent, Folio, Joiner, Pages};
 pub use read::{Body, Object};

@@ -6,6 +6,7 @@ use super::{crc::checksum, ensure, folio_pages, get, get_u32, get_u64, put, Crc,
 use super::{HEADER_LEN, MAX_ORDER, MAX_PFN, PIECE_LEN, VERSION};
 
 const MAGIC: [u8; 8] = *b"LULABKHO";
+pub(super) const AT_VERSION: usize = 8;
 const AT_LEN: usize = 16;
 const AT_PHASE: usize = 24;
 const AT_BODY_CRC: usize = 44;
@@ -53,7 +54,7 @@ impl<'a> Root<'a> {
         if get::<8>(bytes, 0)? != MAGIC {
             return Err(WireError::NotOurs);
         }
-        let version = get_u32(bytes, 8)?;
+        let version = get_u32(bytes, AT_VERSION)?;
         if version != VERSION {
             return Err(WireError::Version(version));
         }
@@ -219,6 +220,13 @@ fn stamp(root: &mut [u8], phase: Phase, crc: Crc) -> Result<(), WireError> {
     let len = length(root)?;
     let whole = root.get_mut(..len).ok_or(WireError::Truncated)?;
     put(whole, AT_PHASE, &(phase as u32).to_le_bytes())?;
+    fit(whole, crc)
+}
+
+/// Makes the checksum that of the bytes.
+pub(super) fn fit(root: &mut [u8], crc: Crc) -> Result<(), WireError> {
+    let len = length(root)?;
+    let whole = root.get_mut(..len).ok_or(WireError::Truncated)?;
     let sum = root_checksum(whole, crc)?;
     put(whole, AT_CRC, &sum.to_le_bytes())
 }

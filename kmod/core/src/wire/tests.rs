@@ -2,6 +2,8 @@
 
 //! Tests of the wire format: what is written is read, and hostile bytes do no harm.
 
+#[path = "tests/damage.rs"]
+mod damage;
 #[path = "tests/golden.rs"]
 mod golden;
 #[path = "tests/hostile.rs"]

@@ -14,7 +14,7 @@ use std::vec::Vec;
 const STEP: usize = if cfg!(miri) { 61 } else { 1 };
 
 /// One description with every kind of record.
-fn everything() -> (Vec<u8>, Vec<u8>) {
+pub(super) fn everything() -> (Vec<u8>, Vec<u8>) {
     let extent = |page, folios, order| Extent {
         page,
         pfn: 0x1200,
