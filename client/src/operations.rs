@@ -150,9 +150,9 @@ pub trait Preserve: sealed::Takes {
             Err(error) if error.errno() == Errno::NOTTY => None,
             Err(error) => return Err(error),
         };
-        let mut argument = abi::FdRestore::new();
-        argument.token = token.get();
         let Some(Kind::Eventfd { semaphore, nonblocking }) = kind else {
+            let mut argument = abi::FdRestore::new();
+            argument.token = token.get();
             return opened(self.as_fd(), &abi::FD_RESTORE, &mut argument);
         };
         // No module can make an eventfd; it fills one that the caller has made.
@@ -160,9 +160,19 @@ pub trait Preserve: sealed::Takes {
         flags.set(EventfdFlags::SEMAPHORE, semaphore);
         flags.set(EventfdFlags::NONBLOCK, nonblocking);
         let counter = eventfd(0, flags).of("eventfd")?;
-        argument.fd = counter.as_raw_fd();
-        made(self.as_fd(), &abi::FD_RESTORE, &mut argument)?;
+        self.restore_into(token, &counter)?;
         Ok(counter)
+    }
+
+    /// Has an eventfd of the caller's take over one that the previous kernel preserved: a new one, its counter 0,
+    /// a semaphore exactly if that was one. Whoever waits for it is woken. [`Self::restore`] makes one itself.
+    ///
+    /// # Errors
+    /// EINVAL if it is no such eventfd, and those of [`Self::restore`].
+    fn restore_into<F: AsFd>(&self, token: Token, eventfd: F) -> Result<()> {
+        let mut argument = abi::FdRestore::new();
+        (argument.fd, argument.token) = (eventfd.as_fd().as_raw_fd(), token.get());
+        made(self.as_fd(), &abi::FD_RESTORE, &mut argument)
     }
 
     /// A preserved file needs something else to be prepared and frozen before it, and undone after it.

@@ -13,22 +13,33 @@ mod context;
 mod cost;
 mod crossing;
 mod domain;
+mod eventfd;
+mod face;
+mod fallback;
 mod fault;
+mod handover;
 mod kexecfs;
 mod layout;
 mod leak;
 mod luo;
 mod off;
+mod memfd;
+mod order;
 mod pass;
 mod privilege;
 mod raw;
+mod reason;
 mod restore;
 mod seat;
+mod selftest;
 mod sight;
 mod state;
+mod subsystem;
 mod sysfs;
 mod table;
 mod unclaimed;
+mod unwind;
+mod veto;
 
 use std::{
     collections::VecDeque,
@@ -151,6 +162,27 @@ fn body(check: Check) -> Body {
         Check::CostHundredObjects => Spans { leave: cost::objects::leave_hundred, find: cost::objects::find },
         Check::CostThousandObjects => Spans { leave: cost::objects::leave_thousand, find: cost::objects::find },
         Check::CostTenThousandObjects => Spans { leave: cost::objects::leave_ten_thousand, find: cost::objects::find },
+        Check::NeedsComeFirst => Within(order::needs_come_first),
+        Check::ACircleIsRefused => Within(order::a_circle_is_refused),
+        Check::AMissingNeedFailsPrepare => Within(order::a_missing_need_fails_prepare),
+        Check::AFileSetNeedsItsEventfd => Spans { leave: order::leave_set, find: order::find_set },
+        Check::AFailedPrepareUnwinds => Within(unwind::a_failed_prepare_unwinds),
+        Check::AFailedFreezeUnwinds => Within(unwind::a_failed_freeze_unwinds),
+        Check::EveryFailedStepUnwinds => Within(unwind::every_failed_step_unwinds),
+        Check::TheStateIsToldEverywhere => Within(subsystem::the_state_is_told_everywhere),
+        Check::SubsystemsRegisterOnce => Within(subsystem::subsystems_register_once),
+        Check::SubsystemsAreFixedWhilePrepared => Within(subsystem::subsystems_are_fixed_while_prepared),
+        Check::AThousandSubsystems => Within(subsystem::a_thousand_subsystems),
+        Check::SubsystemsRace => Within(subsystem::subsystems_race),
+        Check::AModuleInUseStays => Within(subsystem::a_module_in_use_stays),
+        Check::SubsystemDataCrosses => Spans { leave: handover::leave_data, find: handover::find_data },
+        Check::ARestartFreezes => Spans { leave: handover::leave_unfrozen, find: handover::find_unfrozen },
+        Check::AMemfdMustBeAskedFor => Within(memfd::a_memfd_must_be_asked_for),
+        Check::AMemfdCrosses => Spans { leave: memfd::leave, find: memfd::find },
+        Check::EventfdsCross => Spans { leave: eventfd::leave, find: eventfd::find },
+        Check::AFailedFreezeStopsTheKexec => Spans { leave: veto::leave, find: veto::find },
+        Check::WithoutAVetoNothingIsHandedOver => Spans { leave: fallback::leave, find: fallback::find },
+        Check::ARefusalSaysWhy => Spans { leave: reason::leave, find: reason::find },
     }
 }
 

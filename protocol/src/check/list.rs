@@ -280,6 +280,66 @@ checks! {
     CostThousandObjects = "cost-thousand-objects", Drives, ALL;
     /// The same of 10,000.
     CostTenThousandObjects = "cost-ten-thousand-objects", Drives, ALL;
+
+    // guest-agent/src/checks/order.rs
+    /// What is needed is prepared and frozen first, and undone last.
+    NeedsComeFirst = "needs-come-first", Within, FACES;
+    /// Needs that lead back to where they began are refused, the way told.
+    ACircleIsRefused = "a-circle-is-refused", Within, FACES;
+    /// PREPARE fails when something that is needed is missing, and names it.
+    AMissingNeedFailsPrepare = "a-missing-need-fails-prepare", Within, FACES;
+    /// A set of files that needs its eventfd goes with it, and not without.
+    AFileSetNeedsItsEventfd = "a-file-set-needs-its-eventfd", Spans, FACES;
+
+    // guest-agent/src/checks/unwind.rs
+    /// Wherever PREPARE fails, what was done is undone in reverse.
+    AFailedPrepareUnwinds = "a-failed-prepare-unwinds", Within, FACES;
+    /// Wherever FREEZE fails, everything is undone in reverse.
+    AFailedFreezeUnwinds = "a-failed-freeze-unwinds", Within, FACES;
+    /// The same for want of memory at each step of either, among files of all sorts.
+    EveryFailedStepUnwinds = "every-failed-step-unwinds", Within, FACES;
+
+    // guest-agent/src/checks/subsystem.rs
+    /// Whoever tells the state tells the same, and wakes who waits for it to change.
+    TheStateIsToldEverywhere = "the-state-is-told-everywhere", Within, FACES;
+    /// A subsystem is registered and unregistered once.
+    SubsystemsRegisterOnce = "subsystems-register-once", Within, FACES;
+    /// No subsystem comes or goes while an update is prepared.
+    SubsystemsAreFixedWhilePrepared = "subsystems-are-fixed-while-prepared", Within, FACES;
+    /// A thousand subsystems take part in their order.
+    AThousandSubsystems = "a-thousand-subsystems", Within, FACES;
+    /// Registrations race with one another and with updates.
+    SubsystemsRace = "subsystems-race", Within, FACES;
+    /// A module whose subsystem is prepared cannot be unloaded.
+    AModuleInUseStays = "a-module-in-use-stays", Within, FACES;
+
+    // guest-agent/src/checks/handover.rs
+    /// A number under a name is the next kernel's; who left none has none.
+    SubsystemDataCrosses = "subsystem-data-crosses", Drives, FACES;
+    /// A restart in PREPARED freezes first.
+    ARestartFreezes = "a-restart-freezes", Drives, FACES;
+
+    // guest-agent/src/checks/memfd.rs
+    /// A memfd is preserved on demand alone, and its layout is fixed meanwhile.
+    AMemfdMustBeAskedFor = "a-memfd-must-be-asked-for", Within, FACES;
+    /// A memfd comes back on its pages, with size, position and seals.
+    AMemfdCrosses = "a-memfd-crosses", Drives, FACES;
+
+    // guest-agent/src/checks/eventfd.rs
+    /// An eventfd comes back with count and flags, and wakes who waits.
+    EventfdsCross = "eventfds-cross", Spans, FACES;
+
+    // guest-agent/src/checks/veto.rs
+    /// A kexec whose FREEZE fails is called off, and the next one goes through.
+    AFailedFreezeStopsTheKexec = "a-failed-freeze-stops-the-kexec", Drives, FACES;
+
+    // guest-agent/src/checks/fallback.rs
+    /// Where a kexec cannot be called off and FREEZE fails, the next kernel is left nothing.
+    WithoutAVetoNothingIsHandedOver = "without-a-veto-nothing-is-handed-over", Drives, FACES;
+
+    // guest-agent/src/checks/reason.rs
+    /// What is refused is told in words, of that call and no earlier one.
+    ARefusalSaysWhy = "a-refusal-says-why", Drives, FACES;
 }
 
 impl Check {
