@@ -12,6 +12,7 @@ mod close;
 mod context;
 mod cost;
 mod crossing;
+mod damage;
 mod domain;
 mod eventfd;
 mod face;
@@ -183,6 +184,16 @@ fn body(check: Check) -> Body {
         Check::AFailedFreezeStopsTheKexec => Spans { leave: veto::leave, find: veto::find },
         Check::WithoutAVetoNothingIsHandedOver => Spans { leave: fallback::leave, find: fallback::find },
         Check::ARefusalSaysWhy => Spans { leave: reason::leave, find: reason::find },
+        Check::ADamagedBodyIsGivenUp => Spans { leave: damage::leave_body, find: damage::find_given_up },
+        Check::ADamagedRootIsGivenUp => Spans { leave: damage::leave_root, find: damage::find_given_up },
+        Check::AnUnknownVersionIsLeftAlone => Spans { leave: damage::leave_version, find: damage::find_version },
+        Check::AMistakenSessionIsRefusedAlone => Spans { leave: damage::leave_mistaken, find: damage::find_mistaken },
+        Check::AForgedBodyDoesNoHarm => Spans { leave: damage::leave_forged_body, find: damage::find_forged },
+        Check::AForgedRootDoesNoHarm => Spans { leave: damage::leave_forged_root, find: damage::find_forged },
+        Check::AMissingHandlerIsNoPanic => {
+            Spans { leave: damage::leave_without_handler, find: damage::find_without_handler }
+        }
+        Check::AnUnknownKindIsNoPanic => Spans { leave: damage::leave_without_kind, find: damage::find_without_kind },
     }
 }
 

@@ -340,6 +340,24 @@ checks! {
     // guest-agent/src/checks/reason.rs
     /// What is refused is told in words, of that call and no earlier one.
     ARefusalSaysWhy = "a-refusal-says-why", Drives, FACES;
+
+    // guest-agent/src/checks/damage.rs
+    /// A description with other bits in its body is given up, and said to be.
+    ADamagedBodyIsGivenUp = "a-damaged-body-is-given-up", Drives, FACES;
+    /// The same of the root.
+    ADamagedRootIsGivenUp = "a-damaged-root-is-given-up", Drives, FACES;
+    /// A description of another version is named and left alone.
+    AnUnknownVersionIsLeftAlone = "an-unknown-version-is-left-alone", Drives, FACES;
+    /// A session that contradicts itself is refused, and nothing else.
+    AMistakenSessionIsRefusedAlone = "a-mistaken-session-is-refused-alone", Drives, FACES;
+    /// Wrong bits under a right checksum in the body do no harm.
+    AForgedBodyDoesNoHarm = "a-forged-body-does-no-harm", Drives, FACES;
+    /// The same of the root.
+    AForgedRootDoesNoHarm = "a-forged-root-does-no-harm", Drives, FACES;
+    /// A file for which there is no handler is refused and freed.
+    AMissingHandlerIsNoPanic = "a-missing-handler-is-no-panic", Drives, FACES;
+    /// Objects of an unknown kind are passed over and freed.
+    AnUnknownKindIsNoPanic = "an-unknown-kind-is-no-panic", Drives, FACES;
 }
 
 impl Check {
