@@ -212,20 +212,23 @@ impl Incoming {
         freed
     }
 
-    /// Writes what nobody has asked for as the previous kernel wrote it.
-    pub(crate) fn write_unclaimed(&self, writer: &mut BodyWriter<'_>) -> Result<(), WireError> {
-        self.objects.objects().try_for_each(|object| {
-            if self.is_unclaimed(&object) {
-                writer.again(&object)?;
+    /// What a kexec without FINISH passes on: what nobody has asked for, and the sessions that it belongs to.
+    pub(crate) fn unclaimed(&self) -> Result<Unclaimed<'_>> {
+        let mut sessions = RBTree::new();
+        for object in self.objects.objects() {
+            if let Kind::File(file) = object.kind {
+                if self.is_waiting(&object, &file) && sessions.get(&file.session).is_none() {
+                    sessions.try_create_and_insert(file.session, (), GFP_KERNEL)?;
+                }
             }
-            Ok(())
+        }
+        Ok(Unclaimed {
+            incoming: self,
+            sessions,
         })
     }
 
-    fn is_unclaimed(&self, object: &wire::Object<'static>) -> bool {
-        let Kind::File(file) = object.kind else {
-            return true;
-        };
+    fn is_waiting(&self, object: &wire::Object<'static>, file: &wire::File<'_>) -> bool {
         match (file.token, self.instances.get(&file.session)) {
             (0, Some(instance)) => !instance.given || Inherited::new(*object).stays_out(),
             _ => self
@@ -245,6 +248,36 @@ impl Incoming {
             }
         });
         result
+    }
+}
+
+/// What is passed on, as the previous kernel wrote it.
+pub(crate) struct Unclaimed<'a> {
+    incoming: &'a Incoming,
+    /// Those with files that wait.
+    sessions: RBTree<u64, ()>,
+}
+
+impl Unclaimed<'_> {
+    /// Writes it.
+    pub(crate) fn write(&self, writer: &mut BodyWriter<'_>) -> Result<(), WireError> {
+        self.incoming.objects.objects().try_for_each(|object| {
+            let waits = match object.kind {
+                Kind::File(file) => self.incoming.is_waiting(&object, &file),
+                Kind::Session(session) => self.has(session.id),
+                Kind::Subsystem(_) | Kind::Unknown(_) => true,
+            };
+            if waits {
+                writer.again(&object)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether a session is not over with: one of its files waits, or it is an instance that was not mounted.
+    fn has(&self, session: u64) -> bool {
+        let instance = self.incoming.instances.get(&session);
+        instance.is_some_and(Instance::is_waiting) || self.sessions.get(&session).is_some()
     }
 }
 

@@ -50,7 +50,8 @@ impl Outgoing {
 
     /// Describes what the previous kernel left and nobody here has asked for.
     pub(crate) fn pass_on(incoming: &Incoming, generation: u64) -> Result<Self> {
-        let steady = |writer: &mut BodyWriter<'_>| incoming.write_unclaimed(writer);
+        let unclaimed = incoming.unclaimed()?;
+        let steady = |writer: &mut BodyWriter<'_>| unclaimed.write(writer);
         Self::publish(generation, steady, |_| Ok(()))
     }
 
