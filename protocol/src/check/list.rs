@@ -136,7 +136,8 @@ checks! {
     FailedUpdateLeaksNothing = "failed-update-leaks-nothing", Within, FACES;
 
     // guest-agent/src/checks/luo/
-    /// What a session preserves is free for others as soon as it is closed or its holder is killed.
+    /// What a session preserves is let go when the session is closed or its holder killed: neither may end before the
+    /// kexec.
     LuoClosedSessionForgets = "luo-closed-session-forgets", Within, LUO;
     /// Preserving and closing costs no memory, nor does a refusal.
     LuoClosedSessionLeaksNothing = "luo-closed-session-leaks-nothing", Within, LUO;
