@@ -179,6 +179,13 @@ fn mistakes_about_checks_are_shown_where_they_are() {
         ("  - check: {name: never-ends, within: 5 min}\n", "5:", "`5 min` is no time that a check may take", ""),
         ("  - check: {nam: never-ends}\n", "5:", "unknown field `nam`", "did you mean `name`?"),
         ("  - check: [never-ends]\n", "5:", "the name of a check", ""),
+        (
+            "  - check: {name: never-ends, seed: 7}\n",
+            "5:5",
+            "`never-ends` throws no dice",
+            "leave `seed` and `rounds` out",
+        ),
+        ("  - check: {name: model, rounds: 0}\n", "5:", "expected a nonzero u32", ""),
         ("  - check\n", "5:5", "`check` needs to be told", ""),
         ("  - check: {name: never-ends, proves: C9}\n", "5:39", "there is no requirement `C9`", ""),
         ("  - check: {name: never-ends, proves: [C1, C1]}\n", "5:44", "C1 is named twice", ""),

@@ -77,6 +77,17 @@ pub struct Order {
     pub part: Part,
     /// Milliseconds after which it is killed.
     pub limit_ms: u32,
+    /// For a check that throws dice.
+    pub dice: Dice,
+}
+
+/// What a check that throws dice ([`Check::throws_dice`]) does it with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dice {
+    /// What comes of the same seed is the same.
+    pub seed: u32,
+    /// How often; as often as the check sees fit if `None`.
+    pub rounds: Option<u32>,
 }
 
 /// A part of a check.

@@ -4,7 +4,7 @@ use std::{any::Any, fmt::Debug};
 
 use liveupdate_client::Device;
 use protocol::{
-    check::{Figure, NotesError, Verdict, cut},
+    check::{Dice, Figure, NotesError, Verdict, cut},
     message::{self, Failure, Span, Tsc},
 };
 use rustix::io::Errno;
@@ -21,18 +21,24 @@ pub(super) type Kept = Vec<Box<dyn Any>>;
 /// What a check is given.
 pub(crate) struct Context {
     face: message::Interface,
+    dice: Dice,
     kept: Kept,
     figures: Vec<Figure>,
 }
 
 impl Context {
-    pub(super) fn new(face: message::Interface) -> Self {
-        Self { face, kept: Kept::new(), figures: Vec::new() }
+    pub(super) fn new(face: message::Interface, dice: Dice) -> Self {
+        Self { face, dice, kept: Kept::new(), figures: Vec::new() }
     }
 
     /// The interface that it is asked of.
     pub(super) fn face(&self) -> message::Interface {
         self.face
+    }
+
+    /// Seed and rounds, for a check that throws dice.
+    pub(super) fn dice(&self) -> Dice {
+        self.dice
     }
 
     /// That interface, opened as the holder does; the module is loaded if there is need. Any number of times.
@@ -121,14 +127,14 @@ impl From<Finding> for Verdict {
 
 impl From<Failure> for Finding {
     fn from(failure: Failure) -> Self {
-        let errno = failure.errno.map_or(String::new(), |errno| format!("{}: ", name(errno)));
+        let errno = failure.errno.map_or(String::new(), |errno| format!("{}: ", errno_name(errno)));
         Self::new(format!("{} to work", failure.operation), format!("{errno}{}", failure.detail))
     }
 }
 
 impl From<liveupdate_client::Error> for Finding {
     fn from(error: liveupdate_client::Error) -> Self {
-        Self::new("a call of the module's to work", format!("{}: {error}", name(error.errno().raw_os_error())))
+        Self::new("a call of the module's to work", format!("{}: {error}", errno_name(error.errno().raw_os_error())))
     }
 }
 
@@ -153,7 +159,7 @@ pub(super) fn holds(expected: &str, so: bool, came: impl Into<String>) -> Result
 
 /// Requires that a system call works.
 pub(super) fn works<T>(what: &str, result: Result<T, Errno>) -> Result<T, Finding> {
-    result.map_err(|errno| Finding::new(format!("{what} to work"), name(errno.raw_os_error())))
+    result.map_err(|errno| Finding::new(format!("{what} to work"), errno_name(errno.raw_os_error())))
 }
 
 /// Requires that what a library does works.
@@ -165,14 +171,14 @@ pub(super) fn done<T, E: Debug>(what: &str, result: Result<T, E>) -> Result<T, F
 pub(super) fn refused<T>(what: &str, with: Errno, result: Result<T, Errno>) -> Result<(), Finding> {
     let came = match result {
         Err(errno) if errno == with => return Ok(()),
-        Err(errno) => name(errno.raw_os_error()),
+        Err(errno) => errno_name(errno.raw_os_error()),
         Ok(_) => "it worked".to_owned(),
     };
-    Err(Finding::new(format!("{what} to be refused with {}", name(with.raw_os_error())), came))
+    Err(Finding::new(format!("{what} to be refused with {}", errno_name(with.raw_os_error())), came))
 }
 
 /// An errno, as manuals name it where it is one that is met here, and as the system words it.
-fn name(errno: i32) -> String {
+pub(super) fn errno_name(errno: i32) -> String {
     let known = [
         (libc::EPERM, "EPERM"),
         (libc::ENOENT, "ENOENT"),

@@ -13,6 +13,7 @@ mod context;
 mod cost;
 mod crossing;
 mod damage;
+mod dice;
 mod domain;
 mod eventfd;
 mod face;
@@ -24,6 +25,7 @@ mod layout;
 mod leak;
 mod luo;
 mod memfd;
+mod model;
 mod off;
 mod order;
 mod pass;
@@ -88,6 +90,7 @@ fn body(check: Check) -> Body {
         Check::LuoSessionsAreHandedOut => Spans { leave: luo::broker::leave, find: luo::broker::find },
         Check::LuoArgumentsAreChecked => Within(luo::layout::arguments),
         Check::LuoSysfsControlsNothing => Within(sysfs::in_tree_controls_nothing),
+        Check::Model => Within(model::model),
         Check::MemoryCrosses => Spans { leave: crossing::leave_memory, find: crossing::find_memory },
         Check::DeviceIsNotExclusive => Within(state::device_is_not_exclusive),
         Check::GoneBeforePrepare => Within(carried::gone_before_prepare),
@@ -207,7 +210,7 @@ pub(crate) fn run() -> ! {
     }
     let Some(Request::Check(order)) = found.pop_front().map(|frame| frame.message) else { std::process::exit(1) };
     let from = now();
-    let mut context = Context::new(order.interface);
+    let mut context = Context::new(order.interface, order.dice);
     let verdict = carry_out(&mut context, &order).unwrap_or_else(Verdict::from);
     let stays = matches!(verdict, Verdict::Left { stays: true, .. });
     let figures = context.take_figures();

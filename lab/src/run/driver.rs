@@ -254,7 +254,7 @@ impl<'a> Driver<'a> {
             Action::Verify(ids) => ids.iter().try_for_each(|&id| self.verify(id)),
             Action::Inject(fault) => self.inject(*fault),
             Action::NoLeak { within } => self.no_leak(*within),
-            Action::Check { check, part, limit } => self.check(*check, *part, *limit),
+            Action::Check { check, part, limit, dice } => self.check(*check, *part, *limit, *dice),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::check::Check;
+use protocol::check::{Check, Dice};
 use protocol::message::{Event, Fault, Interface, ObjectId, ObjectSpec};
 
 use super::parameters::KernelParameters;
@@ -93,6 +93,8 @@ pub enum Action {
         part: Part,
         /// How long it may take.
         limit: Duration,
+        /// For one that throws dice.
+        dice: Dice,
     },
 }
 

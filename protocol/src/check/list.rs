@@ -359,9 +359,19 @@ checks! {
     AMissingHandlerIsNoPanic = "a-missing-handler-is-no-panic", Drives, FACES;
     /// Objects of an unknown kind are passed over and freed.
     AnUnknownKindIsNoPanic = "an-unknown-kind-is-no-panic", Drives, FACES;
+    // guest-agent/src/checks/model/
+    /// Random sequences of operations: each is refused, or not, as the documented table and a model of who
+    /// owns what say.
+    Model = "model", Within, FACES;
 }
 
 impl Check {
+    /// Whether a step may say its seed and its rounds.
+    #[must_use]
+    pub const fn throws_dice(self) -> bool {
+        matches!(self, Self::Model)
+    }
+
     /// Whether it goes wrong on purpose: what a `must-fail` scenario is made of.
     #[must_use]
     pub const fn is_wrong_on_purpose(self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::check::{self, Check, MAX_FIGURES, Notes, Order, Verdict, cut};
+use protocol::check::{self, Check, Dice, MAX_FIGURES, Notes, Order, Verdict, cut};
 use protocol::message::{Reply, Request};
 
 use super::Driver;
@@ -19,7 +19,7 @@ pub(super) enum Left {
 }
 
 impl Driver<'_> {
-    pub(super) fn check(&mut self, check: Check, part: Part, limit: Duration) -> Result<(), Stop> {
+    pub(super) fn check(&mut self, check: Check, part: Part, limit: Duration, dice: Dice) -> Result<(), Stop> {
         let asked = match part {
             Part::Within => check::Part::Within,
             Part::Leave => check::Part::Leave,
@@ -34,7 +34,7 @@ impl Driver<'_> {
         };
         let limit = self.talk.bound(limit);
         let limit_ms = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
-        let request = Request::Check(Order { check, interface: self.plan.interface, part: asked, limit_ms });
+        let request = Request::Check(Order { check, interface: self.plan.interface, part: asked, limit_ms, dice });
         let reply = self.talk.ask(&request)?;
         let Reply::Checked { verdict, figures, .. } = &reply else {
             return Err(self.talk.unexpected(&request, &reply));

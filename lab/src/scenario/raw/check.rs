@@ -1,6 +1,8 @@
-//! `check: memory-crosses`, or `check: {name: memory-crosses, proves: C1, within: 5 s}`.
+//! `check: memory-crosses`, or `check: {name: memory-crosses, proves: C1, within: 5 s}`; `seed` and `rounds` too
+//! where dice are thrown.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,6 +23,10 @@ pub struct CheckStep {
     pub refutes: Names,
     /// How long it may take.
     pub within: Patience,
+    /// For a check that throws dice; the scenario's if it is not said.
+    pub seed: Option<u32>,
+    /// How often it throws them.
+    pub rounds: Option<NonZeroU32>,
 }
 
 /// The same, as it stands in YAML with more than the name.
@@ -34,6 +40,8 @@ struct Full {
     refutes: Names,
     #[serde(default)]
     within: Patience,
+    seed: Option<u32>,
+    rounds: Option<NonZeroU32>,
 }
 
 impl<'de> Deserialize<'de> for CheckStep {
@@ -42,15 +50,16 @@ impl<'de> Deserialize<'de> for CheckStep {
         impl<'de> serde::de::Visitor<'de> for Visitor {
             type Value = CheckStep;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a check, or `{name: …, proves: …, within: …}`")
+                f.write_str("the name of a check, or `{name: …, proves: …, within: …, seed: …, rounds: …}`")
             }
             fn visit_str<E>(self, name: &str) -> Result<CheckStep, E> {
-                let (proves, refutes) = (Names::default(), Names::default());
-                Ok(CheckStep { name: name.to_owned(), proves, refutes, within: Patience::default() })
+                let (proves, refutes, within) = (Names::default(), Names::default(), Patience::default());
+                Ok(CheckStep { name: name.to_owned(), proves, refutes, within, seed: None, rounds: None })
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<CheckStep, A::Error> {
-                let Full { name, proves, refutes, within } = Full::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(CheckStep { name, proves, refutes, within })
+                let full = Full::deserialize(MapAccessDeserializer::new(map))?;
+                let Full { name, proves, refutes, within, seed, rounds } = full;
+                Ok(CheckStep { name, proves, refutes, within, seed, rounds })
             }
         }
         deserializer.deserialize_any(Visitor)

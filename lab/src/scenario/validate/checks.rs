@@ -1,6 +1,8 @@
 //! Named checks, and the requirements that a scenario says to prove.
 
-use protocol::check::{Check, Shape};
+use std::num::NonZeroU32;
+
+use protocol::check::{Check, Dice, Shape};
 
 use super::{Refusal, State, Walk, refuse};
 use crate::requirement::Requirement;
@@ -134,7 +136,12 @@ impl Walk<'_> {
                 self.claim(Claim { requirement, step: here, refuted: refuted.map(str::to_owned) })?;
             }
         }
-        self.push(Action::Check { check, part, limit: step.within.0 });
+        if !check.throws_dice() && (step.seed.is_some() || step.rounds.is_some()) {
+            return refuse(format!("`{check}` throws no dice"), "leave `seed` and `rounds` out");
+        }
+        let seed = step.seed.unwrap_or(self.scenario.seed);
+        let dice = Dice { seed, rounds: step.rounds.map(NonZeroU32::get) };
+        self.push(Action::Check { check, part, limit: step.within.0, dice });
         Ok(())
     }
 
