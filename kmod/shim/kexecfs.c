@@ -13,10 +13,13 @@
 #include "compat.h"
 #include "fs.h"
 
-/* A mount by another name for the same: the superblock's active references are counted. */
-void lu_instance_get(struct lu_instance *instance)
+/*
+ * A mount by another name for the same: the superblock's active references are counted.
+ * False if the last one is gone: then it is on its way to tell so, and nothing stops it.
+ */
+bool lu_instance_get(struct lu_instance *instance)
 {
-	atomic_inc(&instance->sb->s_active);
+	return atomic_inc_not_zero(&instance->sb->s_active);
 }
 
 static LLIST_HEAD(lu_ended);

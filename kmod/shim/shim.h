@@ -125,8 +125,8 @@ struct inode *lu_instance_add(struct lu_instance *instance, const struct lu_attr
 void lu_instance_params(const struct lu_instance *instance, struct lu_params *params);
 /* Takes over limit, huge, mode, uid and gid, but for those that the mount's options gave. */
 int lu_instance_adopt(struct lu_instance *instance, const struct lu_params *params);
-/* Keeps the instance alive without a mount. */
-void lu_instance_get(struct lu_instance *instance);
+/* Keeps the instance alive without a mount; false if its end has begun. */
+bool lu_instance_get(struct lu_instance *instance);
 void lu_instance_put(struct lu_instance *instance);
 /* Ends those whose last reference was put so; never under the machine's lock. */
 void lu_instances_end(void);

@@ -52,8 +52,7 @@ impl Instance {
             }
             (Err(err), Some(_)) => Err(err),
             (Err(err), None) => {
-                handle.get();
-                self.half = Some(handle);
+                self.half = Some(handle).filter(|handle| handle.get());
                 Err(err)
             }
         }

@@ -66,6 +66,14 @@ impl Machine {
     }
 
     fn prepare(&mut self) -> Result {
+        self.core.verdict(Event::Prepare).map_err(errno_of)?;
+        self.hold_instances();
+        let described = self.prepare_all();
+        // Those that it came to have let go themselves.
+        described.inspect_err(|_| self.release_instances())
+    }
+
+    fn prepare_all(&mut self) -> Result {
         let Self {
             core,
             generation,

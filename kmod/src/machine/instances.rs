@@ -2,7 +2,7 @@
 
 //! What kexecfs asks of the machine: mounts that begin, and instances that end.
 
-use super::{with, Machine};
+use super::{with, Core, Machine};
 use crate::{
     incoming,
     orchestrator::{Domain, Key, SessionId},
@@ -88,11 +88,40 @@ pub(crate) fn fill_instance(session: SessionId, handle: Handle) -> Result {
         let core = &mut machine.core;
         core.register_instance(session, name, identity, participant)
             .map_err(errno_of)?;
-        match machine.inherited_instance(session) {
+        let filled = match machine.inherited_instance(session) {
             Some(instance) => instance.fill(handle),
             None => Ok(()),
-        }
+        };
+        // At once: it must not take part in an update while its mount is being undone.
+        filled.inspect_err(|_| machine.core.end_session(session, drop))
     })
+}
+
+impl Machine {
+    /// Before an update: keeps every instance. One whose end has begun has only not come to tell
+    /// so yet, as it waits for the machine's lock: it ends here.
+    pub(super) fn hold_instances(&mut self) {
+        let ending = |core: &Core| {
+            core.sessions()
+                .find(|(_, session)| match core.instance_of(session) {
+                    Some(Participant::Instance(instance)) => !instance.hold(),
+                    _ => false,
+                })
+                .map(|(id, _)| id)
+        };
+        while let Some(session) = ending(&self.core) {
+            self.core.end_session(session, drop);
+        }
+    }
+
+    /// After an update that did not take place.
+    pub(super) fn release_instances(&self) {
+        for (_, node) in self.core.in_order() {
+            if let Some(Participant::Instance(instance)) = node.participant() {
+                instance.release();
+            }
+        }
+    }
 }
 
 /// An instance is gone, its mount or its last holder, or its mount failed.

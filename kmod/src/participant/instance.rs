@@ -8,7 +8,7 @@ use crate::{
     sys,
     wire::{self, BodyWriter, WireError},
 };
-use core::ptr::NonNull;
+use core::{cell::Cell, ptr::NonNull};
 use kernel::prelude::*;
 
 pub(crate) const COMPATIBLE: &[u8] = b"liveupdate-lab,kexecfs-v1";
@@ -29,10 +29,11 @@ impl Handle {
         self.0.as_ptr().addr() as u64
     }
 
-    /// Keeps it alive without a mount.
-    pub(crate) fn get(self) {
+    /// Keeps it alive without a mount. False if its end has begun, which waits to tell so.
+    #[must_use]
+    pub(crate) fn get(self) -> bool {
         // SAFETY: The instance is live.
-        unsafe { sys::lu_instance_get(self.as_ptr()) };
+        unsafe { sys::lu_instance_get(self.as_ptr()) }
     }
 
     /// Ends [`Handle::get`].
@@ -57,6 +58,8 @@ impl Handle {
 /// A mounted instance.
 pub(crate) struct Instance {
     handle: Handle,
+    /// Whether it is kept alive for an update.
+    held: Cell<bool>,
     /// For each file in its order, what it has. Filled while it is prepared.
     files: KVVec<Preserved>,
 }
@@ -65,7 +68,24 @@ impl Instance {
     pub(crate) fn new(handle: Handle) -> Self {
         Self {
             handle,
+            held: Cell::new(false),
             files: KVVec::new(),
+        }
+    }
+
+    /// Before an update: keeps it alive until the update is undone. False if it cannot be, as its
+    /// end has begun.
+    pub(crate) fn hold(&self) -> bool {
+        if !self.held.get() {
+            self.held.set(self.handle.get());
+        }
+        self.held.get()
+    }
+
+    /// Ends [`Instance::hold`].
+    pub(crate) fn release(&self) {
+        if self.held.take() {
+            self.handle.put();
         }
     }
 
@@ -74,8 +94,8 @@ impl Instance {
         unsafe { sys::lu_instance_fix(self.handle.as_ptr(), level) };
     }
 
+    /// The caller holds it.
     pub(super) fn prepare(&mut self) -> Result {
-        self.handle.get();
         self.fix(sys::LU_FIXED_LAYOUT);
         let done = self.preserve();
         done.inspect_err(|_| self.cancel())
@@ -96,7 +116,7 @@ impl Instance {
     pub(super) fn cancel(&mut self) {
         self.files = KVVec::new();
         self.fix(sys::LU_FIXED_NOT);
-        self.handle.put();
+        self.release();
     }
 
     pub(super) fn describe(
