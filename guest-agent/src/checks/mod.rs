@@ -20,6 +20,8 @@ mod face;
 mod fallback;
 mod fault;
 mod handover;
+mod fuzz;
+mod hammer;
 mod kexecfs;
 mod layout;
 mod leak;
@@ -29,6 +31,7 @@ mod model;
 mod off;
 mod order;
 mod pass;
+mod pressure;
 mod privilege;
 mod raw;
 mod reason;
@@ -90,6 +93,11 @@ fn body(check: Check) -> Body {
         Check::LuoSessionsAreHandedOut => Spans { leave: luo::broker::leave, find: luo::broker::find },
         Check::LuoArgumentsAreChecked => Within(luo::layout::arguments),
         Check::LuoSysfsControlsNothing => Within(sysfs::in_tree_controls_nothing),
+        Check::FuzzIoctl => Within(fuzz::ioctls),
+        Check::FuzzRestore => Spans { leave: fuzz::leave, find: fuzz::find },
+        Check::Hammer => Within(hammer::hammer),
+        Check::PrepareUnderPressure => Within(pressure::prepare),
+        Check::RestoreUnderPressure => Spans { leave: pressure::leave, find: pressure::find },
         Check::Model => Within(model::model),
         Check::MemoryCrosses => Spans { leave: crossing::leave_memory, find: crossing::find_memory },
         Check::DeviceIsNotExclusive => Within(state::device_is_not_exclusive),

@@ -32,7 +32,7 @@ pub enum Error {
 }
 
 /// Folders in a library's folder whose scenarios belong to it. Those in others are run by path.
-const SUBJECTS: [&str; 1] = [crate::conformance::TAG];
+const SUBJECTS: [&str; 2] = [crate::conformance::TAG, "stress"];
 
 /// A folder of scenarios.
 #[derive(Clone, Debug)]

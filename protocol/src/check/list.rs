@@ -363,13 +363,29 @@ checks! {
     /// Random sequences of operations: each is refused, or not, as the documented table and a model of who
     /// owns what say.
     Model = "model", Within, FACES;
+
+    // guest-agent/src/checks/fuzz/
+    /// Garbage for every ioctl, mount option and control file: refused, and the machine works as before.
+    FuzzIoctl = "fuzz-ioctl", Within, FACES;
+    /// The same for what the previous kernel left: nobody gets it by chance, and it is there in the end.
+    FuzzRestore = "fuzz-restore", Spans, FACES;
+
+    // guest-agent/src/checks/hammer/
+    /// Several processes at once, some of them killed: the books are right afterwards, and no memory is missing.
+    Hammer = "hammer", Within, FACES;
+
+    // guest-agent/src/checks/pressure.rs
+    /// Without memory PREPARE says so and the machine stays NORMAL.
+    PrepareUnderPressure = "prepare-under-pressure", Within, FACES;
+    /// Without memory a restore may fail; with memory again it works, and nothing is lost.
+    RestoreUnderPressure = "restore-under-pressure", Spans, FACES;
 }
 
 impl Check {
     /// Whether a step may say its seed and its rounds.
     #[must_use]
     pub const fn throws_dice(self) -> bool {
-        matches!(self, Self::Model)
+        matches!(self, Self::Model | Self::FuzzIoctl | Self::FuzzRestore | Self::Hammer)
     }
 
     /// Whether it goes wrong on purpose: what a `must-fail` scenario is made of.

@@ -4,6 +4,7 @@
 //! answers otherwise is a finding. It is told with the shortest sequence that shows it.
 
 mod books;
+mod files;
 mod live;
 mod operation;
 mod oracle;
