@@ -49,6 +49,13 @@ bool lu_fault(void)
 	return atomic_dec_if_positive(&lu_fail_step) == 0;
 }
 
+#if IS_ENABLED(CONFIG_KUNIT)
+unsigned int lu_fault_arm(unsigned int step)
+{
+	return atomic_xchg(&lu_fail_step, step);
+}
+#endif
+
 /*
  * What the next kernel finds comes from another kernel, and may be wrong in any way: this
  * makes it so. The low four bits say what is wrong, see core/src/wire/damage.rs; the

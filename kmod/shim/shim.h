@@ -221,6 +221,7 @@ void lu_module_put(void);
 int lu_args_in(void *dst, size_t min, size_t ksize, unsigned long arg);
 int lu_args_out(unsigned long arg, const void *src, size_t ksize);
 bool lu_fault(void);
+unsigned int lu_fault_arm(unsigned int step);	/* as the parameter, for tests; what it was */
 u64 lu_damage(void);		/* the parameter `damage` */
 bool lu_interrupted(void);
 u32 lu_crc32c(u32 seed, const void *bytes, size_t len);

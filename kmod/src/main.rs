@@ -23,6 +23,8 @@ mod incoming;
 mod ioctl;
 mod kexecfs;
 mod kho;
+#[cfg(CONFIG_KUNIT = "y")]
+mod kunit;
 mod machine;
 #[path = "../core/src/name.rs"]
 pub mod name;

@@ -23,6 +23,7 @@ mod handover;
 mod fuzz;
 mod hammer;
 mod kexecfs;
+mod kunit;
 mod layout;
 mod leak;
 mod luo;
@@ -99,6 +100,7 @@ fn body(check: Check) -> Body {
         Check::PrepareUnderPressure => Within(pressure::prepare),
         Check::RestoreUnderPressure => Spans { leave: pressure::leave, find: pressure::find },
         Check::Model => Within(model::model),
+        Check::ModuleTestsPass => Within(kunit::module_tests_pass),
         Check::MemoryCrosses => Spans { leave: crossing::leave_memory, find: crossing::find_memory },
         Check::DeviceIsNotExclusive => Within(state::device_is_not_exclusive),
         Check::GoneBeforePrepare => Within(carried::gone_before_prepare),

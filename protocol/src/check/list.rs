@@ -379,6 +379,10 @@ checks! {
     PrepareUnderPressure = "prepare-under-pressure", Within, FACES;
     /// Without memory a restore may fail; with memory again it works, and nothing is lost.
     RestoreUnderPressure = "restore-under-pressure", Spans, FACES;
+
+    // guest-agent/src/checks/kunit.rs
+    /// The module's tests within the kernel ran when it was loaded, and all passed.
+    ModuleTestsPass = "module-tests-pass", Within, MODULE;
 }
 
 impl Check {
