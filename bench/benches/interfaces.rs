@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bench::Failure;
 use bench::costs::{Figures, Measurement};
+use bench::interrupt::interruptible;
 use bench::tables;
 use clap::Parser;
 use lab::cache::Cache;
@@ -92,24 +93,7 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let cancel = Cancel::new();
-    match listen(&cancel).map_err(Failure::from).and_then(|()| compare(&options, &cancel)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) if cancel.is_cancelled() => ExitCode::from(130),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Ctrl-C ends the run under way, so that no guest and no folder stays behind.
-fn listen(cancel: &Cancel) -> std::io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let cancel = cancel.clone();
-    std::thread::spawn(move || signals.forever().for_each(|_| cancel.cancel()));
-    Ok(())
+    interruptible(|cancel| compare(&options, cancel))
 }
 
 /// One line of the plan, and what its runs have measured so far, a run an entry.

@@ -7,6 +7,7 @@
 
 pub mod costs;
 pub mod figures;
+pub mod interrupt;
 pub mod selftest;
 pub mod sides;
 pub mod tables;
