@@ -18,6 +18,11 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
     match role {
         Some(role) if role == guest_agent::HOLDER => guest_agent::run_holder(),
         Some(role) if role == guest_agent::CHECK => guest_agent::run_check(),
+        // By hand it would mount over the files of a machine that is not its own, and reboot that.
+        _ if std::process::id() != 1 => {
+            eprintln!("guest-agent: this is /init of a lab guest, and runs as process 1 there");
+            2
+        }
         _ => guest_agent::run_init(started),
     }
 }

@@ -29,6 +29,7 @@ mod leak;
 mod luo;
 mod memfd;
 mod model;
+mod observe;
 mod off;
 mod order;
 mod pass;
@@ -45,6 +46,7 @@ mod subsystem;
 mod sysfs;
 mod table;
 mod unclaimed;
+mod unload;
 mod unwind;
 mod veto;
 
@@ -111,6 +113,10 @@ fn body(check: Check) -> Body {
         Check::UnclaimedIsKept => Spans { leave: unclaimed::leave_to_keep, find: unclaimed::is_kept },
         Check::RestOfTheUnclaimedIsKept => Spans { leave: unclaimed::leave_partly, find: unclaimed::rest_is_kept },
         Check::TakeAPartOfTheUnclaimed => Within(unclaimed::take_a_part),
+        Check::UnloadedOnlyInNormal => Within(unload::only_in_normal),
+        Check::StaysLoadedUntilFinish => Spans { leave: unload::leave, find: unload::find },
+        Check::ChangesAreShown => Within(observe::changes_are_shown),
+        Check::FilesTakeTheUsualCalls => Within(kexecfs::calls::are_taken),
         Check::HandoverIsToldToBeOff => Within(off::handover_is_told),
         Check::UnclaimedIsDropped => Spans { leave: unclaimed::leave_to_drop, find: unclaimed::is_dropped },
         Check::ChooseToDropTheUnclaimed => Within(unclaimed::choose_to_drop),

@@ -152,6 +152,20 @@ checks! {
     /// There is nothing in /sys that could be written to.
     LuoSysfsControlsNothing = "luo-sysfs-controls-nothing", Within, LUO;
 
+    // guest-agent/src/checks/unload.rs
+    /// The module goes when it is in NORMAL and nothing of it is open, and not otherwise.
+    UnloadedOnlyInNormal = "unloaded-only-in-normal", Within, FACES;
+    /// After an update it stays until FINISH, and does not take the same description twice.
+    StaysLoadedUntilFinish = "stays-loaded-until-finish", Drives, FACES;
+
+    // guest-agent/src/checks/observe.rs
+    /// Poll on the state in /sys, debugfs and the trace show each change.
+    ChangesAreShown = "changes-are-shown", Within, FACES;
+
+    // guest-agent/src/checks/kexecfs/calls.rs
+    /// Files of an instance take splice, sendfile, copies, appends, holes and syncs, and its size is a limit.
+    FilesTakeTheUsualCalls = "files-take-the-usual-calls", Within, KEXECFS;
+
     // guest-agent/src/checks/off.rs
     /// With kho=off the log says so, PREPARE and CANCEL are refused with EOPNOTSUPP, and the rest works.
     HandoverIsToldToBeOff = "handover-is-told-to-be-off", Within, FACES;

@@ -1,5 +1,6 @@
 //! The file system face: instances, what is in them, and the services that use them.
 
+pub(super) mod calls;
 pub(super) mod control;
 pub(super) mod cycle;
 pub(super) mod fixed;
