@@ -100,7 +100,7 @@ impl Running {
         if kho::is_enabled() {
             machine.receive()?;
         } else {
-            pr_warn!("Kexec HandOver is off (kho=on is missing): nothing outlives a kexec\n");
+            pr_warn!("Kexec HandOver is off (no kho=on, or no memory for it at boot): nothing outlives a kexec\n");
         }
         let state = machine.core.state();
         *MACHINE.lock() = Some(machine);

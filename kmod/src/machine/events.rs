@@ -60,7 +60,7 @@ impl Machine {
         if kho::is_enabled() {
             return Ok(());
         }
-        let reason = format_args!("Kexec HandOver is off: kho=on is missing at boot");
+        let reason = format_args!("Kexec HandOver is off: no kho=on, or no memory for it at boot");
         self.core.reason().set(reason);
         Err(errno::not_supported())
     }
