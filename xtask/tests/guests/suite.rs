@@ -14,7 +14,7 @@ use crate::support::{bench, text};
 fn every_shipped_scenario_comes_out_as_it_must() {
     let bench = bench();
     let json = bench.path("results.json");
-    let ended = bench.start(bench.scenario(&["--json", &text(&json)])).end(Duration::from_secs(540)).exits(0);
+    let ended = bench.start(bench.scenario(&["--json", &text(&json)])).end(Duration::from_secs(2300)).exits(0);
     let written = std::fs::read_to_string(&json).expect("results");
     let value: serde_json::Value = serde_json::from_str(&written).expect("JSON");
     obeys_the_schema(&value);
