@@ -113,7 +113,7 @@ fn core(state: State) -> CoreState {
 }
 
 /// As RFC v2 words them.
-fn errno(refusal: Refusal) -> Errno {
+pub(super) fn errno(refusal: Refusal) -> Errno {
     match refusal {
         Refusal::Busy => Errno::BUSY,
         Refusal::Exists => Errno::EXIST,

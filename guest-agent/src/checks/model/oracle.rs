@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kmod_core::state::{Event, Refusal, State, Verdict, decide};
+use kmod_core::state::{Event, State, Verdict, decide};
 use rustix::io::Errno;
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     books::{Books, Id, Kind, Known, Need, Registration},
     operation::{On, Op, Through},
 };
+use crate::checks::table::errno;
 
 /// The documented machine.
 #[derive(Clone, Debug)]
@@ -229,16 +230,4 @@ fn driver(known: Known) -> Result<(), Errno> {
 
 pub(super) fn nothing(_: ()) -> Seen {
     Seen::Nothing
-}
-
-fn errno(refusal: Refusal) -> Errno {
-    match refusal {
-        Refusal::Busy => Errno::BUSY,
-        Refusal::Exists => Errno::EXIST,
-        Refusal::Invalid => Errno::INVAL,
-        Refusal::NotFound => Errno::NOENT,
-        Refusal::Loop => Errno::LOOP,
-        Refusal::NoMemory => Errno::NOMEM,
-        Refusal::Denied => Errno::ACCESS,
-    }
 }
