@@ -94,11 +94,11 @@ void lu_observe_unregister(void)
 	lu_kobj = NULL;
 }
 
-/* This and the next line are for the log alone: one on a serial console costs more than what it tells of. */
+/* This and the next line are for who asks for them: one that goes to no console costs time as well. */
 void lu_observe_prepared(u64 generation, u64 participants, size_t bytes)
 {
-	printk(KERN_DEBUG "liveupdate_lab: generation %llu: %llu participants prepared, described in %zu bytes\n",
-	       generation, participants, bytes);
+	pr_debug("liveupdate_lab: generation %llu: %llu participants prepared, described in %zu bytes\n",
+		 generation, participants, bytes);
 }
 
 /* Before the registration and after its end there is nobody to tell. */
@@ -108,7 +108,7 @@ void lu_observe_notify(void)
 	u32 old = atomic_xchg(&lu_state_seen, now);
 
 	trace_state(lu_state_word(old), lu_state_word(now));
-	printk(KERN_DEBUG "liveupdate_lab: %s -> %s\n", lu_state_word(old), lu_state_word(now));
+	pr_debug("liveupdate_lab: %s -> %s\n", lu_state_word(old), lu_state_word(now));
 	/* The state is there before the number, so that who sees the number sees it. */
 	smp_mb__before_atomic();
 	atomic64_inc(&lu_state_changes);

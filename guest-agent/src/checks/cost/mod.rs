@@ -9,11 +9,11 @@ pub(super) mod pages;
 use std::sync::atomic::Ordering::Relaxed;
 
 use liveupdate_client::{Drive, Name};
-use protocol::pattern::PAGE;
+use protocol::{message::Tsc, pattern::PAGE};
 use rustix::{fd::AsFd, fs::fstat};
 
 use super::context::{Context, Finding, same, works};
-use crate::mapping::Mapping;
+use crate::{mapping::Mapping, now};
 
 /// The name of the instance and, in it, of the file.
 const NAME: Name = match Name::new("cost") {
@@ -47,8 +47,14 @@ fn each_page(
     (0..pages).try_for_each(|page| visit(page as u64, &mapping.page(page)[0]))
 }
 
-/// PREPARE and FREEZE, each a figure.
-fn freeze(context: &mut Context, driver: &impl Drive, face: &str) -> Result<(), Finding> {
-    context.timed(&format!("{face}: prepare"), || Ok(driver.prepare()?))?;
-    context.timed(&format!("{face}: freeze"), || Ok(driver.freeze()?))
+/// PREPARE and FREEZE, each a figure, and when they were done. To note a figure takes its time too: afterwards.
+fn freeze(context: &mut Context, driver: &impl Drive, face: &str) -> Result<Tsc, Finding> {
+    let from = now();
+    driver.prepare()?;
+    let prepared = now();
+    driver.freeze()?;
+    let frozen = now();
+    context.report(&format!("{face}: prepare"), from, prepared);
+    context.report(&format!("{face}: freeze"), prepared, frozen);
+    Ok(frozen)
 }

@@ -159,9 +159,11 @@ fn module_in_turn(context: &mut Context, work: &Work) -> Result<(), Finding> {
     for face in ["cold module", "module"] {
         let device = context.device()?;
         let from = now();
-        context.timed(&format!("{face}: register"), || Ok(device.preserve(&memory, PreserveFlags::NONE)?))?;
-        freeze(context, &device, face)?;
-        context.report(&format!("{face}: preserve"), from, now());
+        device.preserve(&memory, PreserveFlags::NONE)?;
+        let registered = now();
+        let frozen = freeze(context, &device, face)?;
+        context.report(&format!("{face}: register"), from, registered);
+        context.report(&format!("{face}: preserve"), from, frozen);
         context.timed(&format!("{face}: undo"), || Ok(device.cancel()?))?;
     }
     Ok(())
@@ -172,8 +174,8 @@ fn kexecfs_in_turn(context: &mut Context, work: &Work) -> Result<(), Finding> {
     let control = instance.control()?;
     for face in ["cold kexecfs", "kexecfs"] {
         let from = now();
-        freeze(context, &control, face)?;
-        context.report(&format!("{face}: preserve"), from, now());
+        let frozen = freeze(context, &control, face)?;
+        context.report(&format!("{face}: preserve"), from, frozen);
         context.timed(&format!("{face}: undo"), || Ok(control.cancel()?))?;
     }
     Ok(())
