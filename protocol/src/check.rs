@@ -3,12 +3,16 @@
 //! The list stands here so that the host can refuse a name before anything is built, and so that neither
 //! side can have a check that the other one lacks. What each of them does is the agent's.
 
+mod define;
 mod list;
+mod name;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::message::{Interface, Span};
-pub use list::{Check, Shape, UnknownCheck};
+pub use define::Shape;
+pub use list::Check;
+pub use name::UnknownCheck;
 
 /// Most bytes that a check may leave for the next kernel's half of it.
 pub const MAX_NOTES: usize = 4096;

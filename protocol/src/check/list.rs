@@ -1,10 +1,8 @@
 //! The list itself.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
+use super::define::{Shape, checks};
 use crate::message::Interface;
 
 const MODULE: &[Interface] = &[Interface::Module];
@@ -13,57 +11,6 @@ const FACES: &[Interface] = &[Interface::Module, Interface::Kexecfs];
 const LUO: &[Interface] = &[Interface::Luo];
 const KEXECFS: &[Interface] = &[Interface::Kexecfs];
 const ALL: &[Interface] = Interface::ALL;
-
-/// How a check lies in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Within one kernel: `check`.
-    Within,
-    /// Over a live update: `leave` before and `find` after it. The host moves the state machine.
-    Spans,
-    /// As [`Shape::Spans`], but the check moves the state machine itself, or leaves it alone on purpose.
-    Drives,
-}
-
-macro_rules! checks {
-    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $shape:ident, $faces:expr;)*) => {
-        /// A named check.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        pub enum Check {
-            $($(#[doc = $doc])* $variant,)*
-        }
-
-        impl Check {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// Its name, as it stands in a scenario.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// What it shows, in a sentence or two.
-            #[must_use]
-            pub const fn about(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($doc),*).trim_ascii(),)* }
-            }
-
-            /// How it lies in time.
-            #[must_use]
-            pub const fn shape(self) -> Shape {
-                match self { $(Self::$variant => Shape::$shape,)* }
-            }
-
-            /// The interfaces that it can be asked of.
-            #[must_use]
-            pub const fn faces(self) -> &'static [Interface] {
-                match self { $(Self::$variant => $faces,)* }
-            }
-        }
-    };
-}
 
 // A line a check, grouped by the agent's files: `Variant = "name", Shape, faces;`
 checks! {
@@ -410,46 +357,5 @@ impl Check {
     #[must_use]
     pub const fn is_wrong_on_purpose(self) -> bool {
         matches!(self, Self::SaysWhatIsNotSo | Self::NeverEnds | Self::DiesMidway | Self::FindsWhatWasNotLeft)
-    }
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// No check has this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no check `{0}`")]
-pub struct UnknownCheck(pub String);
-
-impl FromStr for Check {
-    type Err = UnknownCheck;
-
-    fn from_str(name: &str) -> Result<Self, UnknownCheck> {
-        Self::ALL.iter().copied().find(|check| check.name() == name).ok_or_else(|| UnknownCheck(name.to_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_those_of_the_variants_and_unique() {
-        for &check in Check::ALL {
-            let mut kebab = String::new();
-            for c in format!("{check:?}").chars() {
-                if c.is_uppercase() && !kebab.is_empty() {
-                    kebab.push('-');
-                }
-                kebab.extend(c.to_lowercase());
-            }
-            assert_eq!(check.name(), kebab);
-            assert_eq!(check.name().parse(), Ok(check));
-            assert!(!check.faces().is_empty(), "{check} can be asked of nothing");
-        }
-        assert_eq!("nonsense".parse::<Check>(), Err(UnknownCheck("nonsense".to_owned())));
     }
 }
