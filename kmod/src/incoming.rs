@@ -77,6 +77,10 @@ impl Incoming {
                 return Ok(None);
             }
         };
+        if parsed.is_empty() {
+            root.release();
+            return Ok(None);
+        }
         let (phase, generation) = (parsed.phase, parsed.generation);
         let mut pieces = KVVec::new();
         for piece in parsed.pieces() {

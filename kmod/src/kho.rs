@@ -158,8 +158,8 @@ impl OutBlob {
         unsafe { core::slice::from_raw_parts_mut(self.mem.as_ptr(), self.len) }
     }
 
-    pub(crate) fn as_ptr(&self) -> *mut core::ffi::c_void {
-        self.mem.as_ptr().cast()
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     pub(crate) fn publish(&mut self) -> Result {

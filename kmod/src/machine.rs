@@ -41,6 +41,7 @@ pub(crate) struct Machine {
     core: Core,
     /// The generation that this kernel writes.
     generation: u64,
+    /// Nothing where Kexec HandOver is off.
     outgoing: Option<Outgoing>,
     incoming: Option<Incoming>,
     freed: Freed,
@@ -99,6 +100,7 @@ impl Running {
         unsafe { MACHINE.init() };
         if kho::is_enabled() {
             machine.receive()?;
+            machine.outgoing = Some(Outgoing::new(machine.generation)?);
         } else {
             pr_warn!("Kexec HandOver is off (no kho=on, or no memory for it at boot): nothing outlives a kexec\n");
         }

@@ -2,18 +2,19 @@
 
 //! The description that goes to the next kernel: its memory, its writing, its seal.
 
+mod records;
+mod root;
+
 use crate::{
-    containers::Kernel,
     folio::PAGE_SHIFT,
     incoming::Incoming,
-    kho::{fallible_step, Mapped, OutBlob, Piece},
+    kho::{fallible_step, Mapped, Piece},
     machine::Core,
-    orchestrator::{Face, Session},
-    participant::Participant,
     sys,
     wire::{self, BodyWriter, Damage, Measure, Sink, Slice, WireError},
 };
 use kernel::prelude::*;
+use root::Root;
 
 /// The largest pieces of the body: as large as memory that is not fresh still has them.
 const PIECE_ORDER: u32 = 4;
@@ -24,125 +25,122 @@ pub(crate) fn crc32c(seed: u32, bytes: &[u8]) -> u32 {
     unsafe { sys::lu_crc32c(seed, bytes.as_ptr().cast(), bytes.len()) }
 }
 
-/// A published description. Dropping it withdraws and frees it.
+/// The description and what it says. Dropping it withdraws and frees it.
 pub(crate) struct Outgoing {
-    root: OutBlob,
+    root: Root,
+    // After `root`, which names it.
+    body: Option<Written>,
+}
+
+/// The body of a description.
+struct Written {
     root_len: usize,
-    body: Mapped,
-    body_len: usize,
-    /// Where in the body that begins which changes with FREEZE.
+    mem: Mapped,
+    len: usize,
+    /// Where that begins which changes with FREEZE.
     late_at: usize,
     /// The checksum of what is before that.
     steady_sum: u32,
-    // After `body`, which shows them.
+    // After `mem`, which shows them.
     _pieces: KVVec<Piece>,
 }
 
 impl Outgoing {
-    /// Describes what the machine has prepared.
-    pub(crate) fn describe(core: &Core, generation: u64) -> Result<Self> {
-        Self::publish(
-            generation,
-            |writer| write_steady(core, writer),
-            |writer| write_late(core, writer),
+    /// Nothing to hand over yet, but the place where the next kernel will look.
+    pub(crate) fn new(generation: u64) -> Result<Self> {
+        Ok(Self {
+            root: Root::new(generation)?,
+            body: None,
+        })
+    }
+
+    /// Describes what the machine has prepared; the length of the description in bytes.
+    pub(crate) fn describe(&mut self, core: &Core) -> Result<usize> {
+        self.write(
+            |writer| records::write_steady(core, writer),
+            |writer| records::write_late(core, writer),
         )
     }
 
     /// Describes what the previous kernel left and nobody here has asked for.
-    pub(crate) fn pass_on(incoming: &Incoming, generation: u64) -> Result<Self> {
+    pub(crate) fn pass_on(&mut self, incoming: &Incoming) -> Result {
         let unclaimed = incoming.unclaimed()?;
         let steady = |writer: &mut BodyWriter<'_>| unclaimed.write(writer);
-        Self::publish(generation, steady, |_| Ok(()))
+        self.write(steady, |_| Ok(()))?;
+        self.close()
+    }
+
+    /// Nothing is to be handed over any more.
+    pub(crate) fn withdraw(&mut self) {
+        self.root.clear();
+        self.body = None;
     }
 
     /// Writes twice: to measure, and into memory of that size.
-    fn publish(
-        generation: u64,
+    fn write(
+        &mut self,
         steady: impl Fn(&mut BodyWriter<'_>) -> Result<(), WireError>,
         late: impl Fn(&mut BodyWriter<'_>) -> Result<(), WireError>,
-    ) -> Result<Self> {
+    ) -> Result<usize> {
         let mut measure = Measure::default();
         write(&mut measure, &steady)?;
         let late_at = measure.length();
         write(&mut measure, &late)?;
-        let body_len = measure.length();
+        let len = measure.length();
 
-        let pieces = allocate(body_len)?;
+        let pieces = allocate(len)?;
         let mut places = KVVec::with_capacity(pieces.len(), GFP_KERNEL)?;
         for piece in &pieces {
             places.push(piece.place(), GFP_KERNEL)?;
         }
         // SAFETY: The pieces live longer than the mapping, and nobody else uses them.
-        let mut body = unsafe { Mapped::new(&places) }?;
-        let mut slice = Slice::new(body.bytes_mut(), 0);
+        let mut mem = unsafe { Mapped::new(&places) }?;
+        let mut slice = Slice::new(mem.bytes_mut(), 0);
         write(&mut slice, &steady)?;
         write(&mut slice, &late)?;
-
-        let root_len = wire::root_len(pieces.len()).ok_or(EFBIG)?;
-        let mut root = OutBlob::new(root_len)?;
-        let places = places.iter().copied();
-        wire::write_root(
-            root.bytes(),
-            generation,
-            PAGE_SHIFT,
-            places,
-            body_len,
-            crc32c,
-        )
-        .map_err(misfit)?;
-        root.publish()?;
-        let steady = body.bytes().get(..late_at).ok_or(EIO)?;
+        let steady = mem.bytes().get(..late_at).ok_or(EIO)?;
         let steady_sum = wire::crc::checksum(crc32c, steady);
-        Ok(Self {
-            root,
+
+        let root_len = self.root.name(places.iter().copied(), len)?;
+        self.body = Some(Written {
             root_len,
-            body,
-            body_len,
+            mem,
+            len,
             late_at,
             steady_sum,
             _pieces: pieces,
-        })
+        });
+        Ok(root_len.saturating_add(len))
     }
 
     /// Brings up to date what changes with FREEZE.
     pub(crate) fn freeze(&mut self, core: &Core) -> Result {
         fallible_step()?;
-        let mut slice = Slice::new(self.body.bytes_mut(), self.late_at);
+        let body = self.body.as_mut().ok_or(EIO)?;
+        let mut slice = Slice::new(body.mem.bytes_mut(), body.late_at);
         write(&mut slice, &|writer: &mut BodyWriter<'_>| {
-            write_late(core, writer)
+            records::write_late(core, writer)
         })?;
         self.close()
     }
 
     /// Checksums what is new in the body. What is left for the last moment is the root's seal, which is small.
-    pub(crate) fn close(&mut self) -> Result {
-        let root = self.root.bytes().get_mut(..self.root_len).ok_or(EIO)?;
-        let body = self.body.bytes_mut();
-        let body = body.get_mut(..self.body_len).ok_or(EIO)?;
-        wire::seal_rest(root, body, self.late_at, self.steady_sum, crc32c).map_err(misfit)?;
+    fn close(&mut self) -> Result {
+        let Self { root, body } = self;
+        let body = body.as_mut().ok_or(EIO)?;
+        let bytes = body.mem.bytes_mut().get_mut(..body.len).ok_or(EIO)?;
+        let named = root.bytes()?;
+        wire::seal_rest(named, bytes, body.late_at, body.steady_sum, crc32c).map_err(misfit)?;
         if let Some((damage, seed)) = damage_asked() {
             pr_warn!(
                 "the description is damaged on purpose: {:?} {}\n",
                 damage,
                 seed
             );
-            damage.in_body(seed, root, body, crc32c).map_err(misfit)?;
+            let named = named.get_mut(..body.root_len).ok_or(EIO)?;
+            damage.in_body(seed, named, bytes, crc32c).map_err(misfit)?;
         }
-        // SAFETY: The root lives until it is disarmed, in `drop`.
-        unsafe { sys::lu_reboot_seal(self.root.as_ptr(), self.root_len) };
-        Ok(())
-    }
-
-    /// The length of the description in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.root_len.saturating_add(self.body_len)
-    }
-}
-
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        // SAFETY: Disarms, before the root goes.
-        unsafe { sys::lu_reboot_seal(core::ptr::null_mut(), 0) };
+        root.arm(body.root_len)
     }
 }
 
@@ -191,63 +189,6 @@ fn write(
     what(&mut writer)
         .and_then(|()| writer.finish())
         .map_err(misfit)
-}
-
-/// Sessions, and what stays as it is from PREPARE on.
-fn write_steady(core: &Core, writer: &mut BodyWriter<'_>) -> Result<(), WireError> {
-    for (id, session) in core.sessions() {
-        write_session(core, id, session, writer)?;
-    }
-    write_some(core, writer, |participant| !participant.changes_at_freeze())
-}
-
-/// What is written again with FREEZE, in the same length.
-fn write_late(core: &Core, writer: &mut BodyWriter<'_>) -> Result<(), WireError> {
-    write_some(core, writer, Participant::changes_at_freeze)
-}
-
-fn write_some(
-    core: &Core,
-    writer: &mut BodyWriter<'_>,
-    which: impl Fn(&Participant) -> bool,
-) -> Result<(), WireError> {
-    for (_, node) in core.in_order() {
-        if node.participant().is_some_and(&which) {
-            Participant::describe(node, session_number(core, node.session), writer)?;
-        }
-    }
-    Ok(())
-}
-
-fn write_session(
-    core: &Core,
-    id: u64,
-    session: &Session<Kernel>,
-    writer: &mut BodyWriter<'_>,
-) -> Result<(), WireError> {
-    let Some(key) = session.key else {
-        return Ok(());
-    };
-    writer.session(&wire::Session {
-        id,
-        face: match key.face {
-            Face::Session => wire::Face::SessionFile,
-            Face::Instance => wire::Face::Instance,
-        },
-        owner: key.owner,
-        name: key.name.as_bytes(),
-    })?;
-    match core.instance_of(session) {
-        Some(Participant::Instance(instance)) => instance.describe_root(writer),
-        _ => Ok(()),
-    }
-}
-
-/// A session's number in the description: open devices, which have no name, are all 0.
-fn session_number(core: &Core, session: Option<u64>) -> u64 {
-    session
-        .filter(|id| core.session(*id).is_some_and(|found| found.key.is_some()))
-        .unwrap_or(0)
 }
 
 /// The room was measured, and what is fixed does not change: this is a defect, but not a panic.

@@ -23,6 +23,8 @@
 //! | 56 | u32  | zero |
 //! | 60 | u32  | CRC-32C of the root, this field taken as zero |
 //!
+//! A root that is prepared and has no body is empty: its kernel had nothing to hand over.
+//!
 //! Then the pieces, 16 bytes each: the body's memory in the body's order. Together they are at
 //! least as long as the body, without the last one they are shorter.
 //!

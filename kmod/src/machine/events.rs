@@ -6,7 +6,6 @@ use super::{with, Machine};
 use crate::{
     errno, kho,
     orchestrator::SessionId,
-    outgoing::Outgoing,
     participant::{errno_of, Failure, Participant},
     state::{Event, State},
     sys,
@@ -43,7 +42,7 @@ pub(crate) fn cancel(session: SessionId) -> Result {
             machine.needs_handover()?;
             // The description first: it must not name what is no longer preserved.
             machine.core.verdict(Event::Cancel).map_err(errno_of)?;
-            machine.outgoing = None;
+            machine.withdraw();
             machine.core.cancel(drop).map_err(errno_of)
         })
     })
@@ -82,12 +81,12 @@ impl Machine {
         } = self;
         // SAFETY: No requirements, but that nobody else is here, which the lock sees to.
         unsafe { sys::lu_reboot_want_veto() };
-        let described = core.prepare(|core| Ok(Outgoing::describe(core, *generation)?));
-        let described = described.map_err(|Failure(err)| err);
-        let described = described.inspect_err(|_| core.forget_closed(drop))?;
+        let outgoing = outgoing.as_mut().ok_or(EIO)?;
+        let length = core.prepare(|core| Ok(outgoing.describe(core)?));
+        let length = length.map_err(|Failure(err)| err);
+        let length = length.inspect_err(|_| core.forget_closed(drop))?;
         // SAFETY: No requirements.
-        unsafe { sys::lu_observe_prepared(*generation, core.participants(), described.len()) };
-        *outgoing = Some(described);
+        unsafe { sys::lu_observe_prepared(*generation, core.participants(), length) };
         Ok(())
     }
 
@@ -100,10 +99,16 @@ impl Machine {
         });
         if core.state() == State::Normal && before != State::Normal {
             // It failed, and all of it was undone: nothing may stay described.
-            *outgoing = None;
-            core.forget_closed(drop);
+            self.withdraw();
+            self.core.forget_closed(drop);
         }
         result.map_err(|Failure(err)| err)
+    }
+
+    fn withdraw(&mut self) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.withdraw();
+        }
     }
 
     fn finish(&mut self) -> Result {
@@ -127,7 +132,7 @@ impl Machine {
 
     /// What nobody has asked for goes on to the next kernel, if that is the policy.
     fn pass_on(&mut self) -> Result {
-        let Some(incoming) = &self.incoming else {
+        let (Some(incoming), Some(outgoing)) = (&self.incoming, &mut self.outgoing) else {
             return Ok(());
         };
         let open = incoming.count().1;
@@ -140,9 +145,11 @@ impl Machine {
             return Ok(());
         }
         incoming.preserve_unclaimed()?;
-        let mut outgoing = Outgoing::pass_on(incoming, self.generation)?;
-        outgoing.close()?;
-        self.outgoing = Some(outgoing);
+        // Half a description would be dropped with a message: leave none.
+        if let Err(err) = outgoing.pass_on(incoming) {
+            outgoing.withdraw();
+            return Err(err);
+        }
         pr_info!("{} files were never restored: passed on\n", open);
         Ok(())
     }
@@ -191,7 +198,7 @@ pub(crate) fn before_kexec() -> Result<bool> {
 pub(crate) fn kexec_aborted() {
     _ = event(|machine| {
         pr_warn!("the kexec was called off: the update is cancelled\n");
-        machine.outgoing = None;
+        machine.withdraw();
         machine.core.cancel(drop).map_err(errno_of)
     });
 }

@@ -83,6 +83,12 @@ impl<'a> Root<'a> {
         Ok(root)
     }
 
+    /// Whether there was nothing to hand over: there is no body, and no seal that says that
+    /// this is all.
+    pub fn is_empty(&self) -> bool {
+        self.phase == Phase::Prepared && self.body_len == 0
+    }
+
     /// The body's memory, in the body's order.
     pub fn pieces(self) -> impl Iterator<Item = Piece> + 'a {
         let mut rest = self.pieces;

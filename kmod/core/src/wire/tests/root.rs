@@ -152,6 +152,23 @@ fn phases_and_seals() {
 }
 
 #[test]
+fn an_empty_root_names_nothing_and_is_not_sealed() {
+    let body = write(&[file().into()]);
+    let mut root = root_of(&body, 1);
+    let empty = |root: &[u8]| Root::parse(root, SHIFT, crc32c).unwrap().is_empty();
+    assert!(!empty(&root));
+    // What was there before leaves nothing behind.
+    let len = write_root(&mut root, 1, SHIFT, [].into_iter(), 0, crc32c).unwrap();
+    assert_eq!(len, HEADER_LEN);
+    assert!(empty(&root));
+    seal_root(&mut root, crc32c).unwrap();
+    assert!(!empty(&root), "an update of nothing is an update");
+    let piece = Piece { pfn: 1, order: 0 };
+    write_root(&mut root, 1, SHIFT, [piece].into_iter(), body.len(), crc32c).unwrap();
+    assert!(!empty(&root), "prepared, and never sealed");
+}
+
+#[test]
 fn pages_have_a_size_that_can_be() {
     for (shift, right) in [
         (0, true),
