@@ -94,7 +94,7 @@ static const struct kernel_param_ops lu_unclaimed_ops = {
 	.get = lu_unclaimed_get,
 };
 module_param_cb(unclaimed, &lu_unclaimed_ops, NULL, 0644);
-MODULE_PARM_DESC(unclaimed, "what a kexec does with what nobody claimed: keep (default) or drop");
+MODULE_PARM_DESC(unclaimed, "what becomes of what nobody claimed at a kexec, and of another version at a load: keep (default) or drop");
 
 bool lu_keep_unclaimed(void)
 {

@@ -12,6 +12,7 @@ use crate::{
     name::Name,
     orchestrator::{Domain, Key},
     outgoing::crc32c,
+    sys,
     wire::{self, Body, BodyWriter, Kind, Phase, Root, WireError},
 };
 use kernel::{prelude::*, rbtree::RBTree};
@@ -60,13 +61,13 @@ impl Incoming {
                 return Ok(None);
             }
         };
-        let parsed = match Root::parse(root.bytes(), PAGE_SHIFT, crc32c) {
+        let parsed = match read_root(root.bytes()) {
             Ok(parsed) => parsed,
-            Err(WireError::Version(version)) => {
+            Err(WireError::Framing(framing)) => {
                 // Nothing is released: a module that knows it may be loaded instead.
                 pr_err!(
-                    "the previous kernel left version {}, unknown here: ignored\n",
-                    version
+                    "the previous kernel left framing {}, unknown here: ignored\n",
+                    framing
                 );
                 return Ok(None);
             }
@@ -98,8 +99,25 @@ impl Incoming {
         let bytes: &'static [u8] = unsafe { &*core::ptr::from_ref(body.bytes()) };
         let objects = match Body::parse(bytes, &parsed, crc32c) {
             Ok(objects) => objects,
+            Err(WireError::Version(version)) if is_kept() => {
+                // As above.
+                pr_err!(
+                    "the previous kernel left version {}, unknown here: ignored, its pages stay \
+                     reserved, unless the module is loaded with unclaimed=drop\n",
+                    version
+                );
+                return Ok(None);
+            }
             Err(err) => {
-                Self::damaged(err);
+                let mut freed = Freed::default();
+                for object in wire::salvage(bytes, &parsed, crc32c) {
+                    Inherited::new(object).free(&mut freed);
+                }
+                pr_err!(
+                    "what the previous kernel left is refused ({}), and {} pages of it are freed\n",
+                    err.name(),
+                    freed.pages
+                );
                 drop(body);
                 release_pieces(&pieces);
                 root.release();
@@ -130,8 +148,8 @@ impl Incoming {
 
     fn damaged(err: WireError) {
         pr_err!(
-            "what the previous kernel left is damaged ({}): ignored, its objects stay reserved \
-             until the next kexec\n",
+            "what the previous kernel left cannot be made out ({}): refused, its pages stay \
+             reserved until the next kexec\n",
             err.name()
         );
     }
@@ -253,6 +271,26 @@ impl Incoming {
         });
         result
     }
+}
+
+/// The root in a block of two halves, or its double if it is damaged.
+fn read_root(block: &[u8]) -> Result<Root<'_>, WireError> {
+    let (first, second) = block.split_at(block.len() / 2);
+    let parse = |root| Root::parse(root, PAGE_SHIFT, crc32c);
+    parse(first).or_else(|err| {
+        let root = parse(second).map_err(|_| err)?;
+        pr_warn!(
+            "the root of what the previous kernel left is damaged ({}): its double is used\n",
+            err.name()
+        );
+        Ok(root)
+    })
+}
+
+/// Whether what nobody claims is kept: the parameter `unclaimed`.
+pub(crate) fn is_kept() -> bool {
+    // SAFETY: No requirements.
+    unsafe { sys::lu_keep_unclaimed() }
 }
 
 /// What is passed on, as the previous kernel wrote it.

@@ -34,13 +34,10 @@ pub(crate) struct Outgoing {
 
 /// The body of a description.
 struct Written {
-    root_len: usize,
     mem: Mapped,
     len: usize,
     /// Where that begins which changes with FREEZE.
     late_at: usize,
-    /// The checksum of what is before that.
-    steady_sum: u32,
     // After `mem`, which shows them.
     _pieces: KVVec<Piece>,
 }
@@ -98,16 +95,12 @@ impl Outgoing {
         let mut slice = Slice::new(mem.bytes_mut(), 0);
         write(&mut slice, &steady)?;
         write(&mut slice, &late)?;
-        let steady = mem.bytes().get(..late_at).ok_or(EIO)?;
-        let steady_sum = wire::crc::checksum(crc32c, steady);
-
-        let root_len = self.root.name(places.iter().copied(), len)?;
+        let bytes = mem.bytes().get(..len).ok_or(EIO)?;
+        let root_len = self.root.name(places.iter().copied(), bytes)?;
         self.body = Some(Written {
-            root_len,
             mem,
             len,
             late_at,
-            steady_sum,
             _pieces: pieces,
         });
         Ok(root_len.saturating_add(len))
@@ -124,32 +117,30 @@ impl Outgoing {
         self.close()
     }
 
-    /// Checksums what is new in the body. What is left for the last moment is the root's seal, which is small.
+    /// What is left for the last moment is the root's seal, which is small.
     fn close(&mut self) -> Result {
         let Self { root, body } = self;
         let body = body.as_mut().ok_or(EIO)?;
-        let bytes = body.mem.bytes_mut().get_mut(..body.len).ok_or(EIO)?;
-        let named = root.bytes()?;
-        wire::seal_rest(named, bytes, body.late_at, body.steady_sum, crc32c).map_err(misfit)?;
         if let Some((damage, seed)) = damage_asked() {
             pr_warn!(
                 "the description is damaged on purpose: {:?} {}\n",
                 damage,
                 seed
             );
-            let named = named.get_mut(..body.root_len).ok_or(EIO)?;
-            damage.in_body(seed, named, bytes, crc32c).map_err(misfit)?;
+            let bytes = body.mem.bytes_mut().get_mut(..body.len).ok_or(EIO)?;
+            damage.in_body(seed, bytes, crc32c).map_err(misfit)?;
         }
-        root.arm(body.root_len)
+        root.arm()
     }
 }
 
 /// The last moment, as C calls it: one CPU, no interrupts, no lock.
-pub(crate) fn seal(root: &mut [u8]) {
+pub(crate) fn seal(block: &mut [u8]) {
     // A root that cannot be sealed stays `prepared`, and the next kernel drops it with a message.
-    _ = wire::seal_root(root, crc32c);
+    _ = wire::seal_root(block, crc32c);
+    wire::double(block);
     if let Some((damage, seed)) = damage_asked() {
-        _ = damage.in_root(seed, root, crc32c);
+        damage.in_root(seed, block, crc32c);
     }
 }
 
@@ -185,7 +176,7 @@ fn write(
     sink: &mut dyn Sink,
     what: &impl Fn(&mut BodyWriter<'_>) -> Result<(), WireError>,
 ) -> Result {
-    let mut writer = BodyWriter::new(sink, PAGE_SHIFT);
+    let mut writer = BodyWriter::new(sink, PAGE_SHIFT, crc32c);
     what(&mut writer)
         .and_then(|()| writer.finish())
         .map_err(misfit)

@@ -19,12 +19,12 @@ use super::{
 use crate::kernel_log;
 
 const PARAMETER: &str = "/sys/module/liveupdate_lab/parameters/damage";
-const BYTES: usize = 5 * 4096;
-const NAME: &str = "damage";
+pub(super) const BYTES: usize = 5 * 4096;
+pub(super) const NAME: &str = "damage";
 
 /// The low four bits of the parameter, as `kmod/core/src/wire/damage.rs` has them.
 #[derive(Clone, Copy)]
-enum What {
+pub(super) enum What {
     Body = 1,
     BodyFitting = 2,
     Root = 3,
@@ -33,6 +33,8 @@ enum What {
     NoKind = 6,
     NoInstance = 7,
     Version = 8,
+    FirstRoot = 9,
+    Framing = 10,
 }
 
 /// Kexecs since the cold boot.
@@ -42,6 +44,11 @@ fn kexecs() -> u64 {
 
 /// Something of every sort, described wrongly.
 fn spoil(context: &mut Context, what: What) -> Result<Notes, Finding> {
+    spoil_more(context, what, 0)
+}
+
+/// The same with so many more files of as many bytes each.
+pub(super) fn spoil_more(context: &mut Context, what: What, more: u64) -> Result<Notes, Finding> {
     let (side, selftest) = (Side::fresh(context, NAME)?, Selftest::open(context)?);
     let number = what as u64 | kexecs() << 4;
     std::fs::write(PARAMETER, number.to_string())
@@ -49,6 +56,9 @@ fn spoil(context: &mut Context, what: What) -> Result<Notes, Finding> {
     works("registration", selftest.register(NAME, &[]))?;
     let (file, token) = side.file("ledger", BYTES as u64)?;
     works("write", rustix::io::pwrite(&file, &content(1, BYTES), 0))?;
+    for number in 0..more {
+        drop(side.file(&format!("more-{number}"), BYTES as u64)?);
+    }
     let counter = works("eventfd", eventfd(1, EventfdFlags::CLOEXEC))?;
     let bell = side.preserve(counter.as_fd(), PreserveFlags::NONE)?;
     let memfd = works("memfd_create", rustix::fs::memfd_create(c"check", rustix::fs::MemfdFlags::CLOEXEC))?;
@@ -63,9 +73,11 @@ fn spoil(context: &mut Context, what: What) -> Result<Notes, Finding> {
 }
 
 /// What the module says of a description that it gives up.
-const GIVEN_UP: [&str; 3] = [
-    "what the previous kernel left is damaged",
+const GIVEN_UP: [&str; 5] = [
+    "what the previous kernel left is refused (",
+    "what the previous kernel left cannot be made out (",
     "what the previous kernel left cannot be found",
+    "was not frozen: what it left is dropped",
     "unknown here: ignored",
 ];
 
@@ -74,51 +86,14 @@ fn given_up() -> Result<bool, Finding> {
     Ok(GIVEN_UP.iter().any(|words| log.contains(words)))
 }
 
-/// NORMAL, said in the log, and nothing to be had.
-fn is_given_up(context: &Context, tokens: [u64; 4]) -> Result<(), Finding> {
-    let side = Side::fresh(context, NAME)?;
-    side.is(State::Normal)?;
-    holds("the log to say that what was left is given up", given_up()?, "no such line")?;
-    for token in tokens.into_iter().filter_map(Token::new) {
-        declined("a restore without an update", Errno::BUSY, side.restore(token))?;
-    }
-    declined("FINISH without an update", Errno::INVAL, side.finish())?;
-    goes_on(context, side)
-}
-
 /// The machine works on: a new file, a new subsystem, a whole round.
-fn goes_on(context: &Context, side: Side) -> Result<(), Finding> {
+pub(super) fn goes_on(context: &Context, side: Side) -> Result<(), Finding> {
     let selftest = Selftest::open(context)?;
     works("registration", selftest.register("damage-new", &[]))?;
     let (file, _) = side.file("new", BYTES as u64)?;
     works("write", rustix::io::pwrite(&file, &content(3, BYTES), 0))?;
     side.goes_round()?;
     works("unregistration", selftest.unregister("damage-new"))
-}
-
-pub(super) fn leave_body(context: &mut Context) -> Result<Notes, Finding> {
-    spoil(context, What::Body)
-}
-
-pub(super) fn leave_root(context: &mut Context) -> Result<Notes, Finding> {
-    spoil(context, What::Root)
-}
-
-pub(super) fn leave_version(context: &mut Context) -> Result<Notes, Finding> {
-    spoil(context, What::Version)
-}
-
-/// The log names the version; the rest is as with any other description that is given up.
-pub(super) fn find_version(context: &mut Context, notes: &Notes) -> Result<(), Finding> {
-    drop(context.device()?);
-    let log = kernel_log::read(kernel_log::LIMIT)?;
-    let named = log.contains("the previous kernel left version 3, unknown here: ignored");
-    holds("the log to name the version", named, "no such line")?;
-    is_given_up(context, notes.read()?)
-}
-
-pub(super) fn find_given_up(context: &mut Context, notes: &Notes) -> Result<(), Finding> {
-    is_given_up(context, notes.read()?)
 }
 
 pub(super) fn leave_forged_body(context: &mut Context) -> Result<Notes, Finding> {
@@ -135,9 +110,7 @@ pub(super) fn find_forged(context: &mut Context, notes: &Notes) -> Result<(), Fi
     let tokens: [u64; 4] = notes.read()?;
     let device = context.device()?;
     if device.state()? == State::Normal {
-        let log = kernel_log::read(kernel_log::LIMIT)?;
-        let said = given_up()? || log.contains("was not frozen: what it left is dropped");
-        holds("the log to say that what was left is given up", said, "no such line")?;
+        holds("the log to say that what was left is given up", given_up()?, "no such line")?;
         return goes_on(context, Side::fresh(context, NAME)?);
     }
     let allowed = |what: &str, result: liveupdate_client::Result<()>| match result {

@@ -37,6 +37,7 @@ mod pressure;
 mod privilege;
 mod raw;
 mod reason;
+mod refusal;
 mod restore;
 mod seat;
 mod selftest;
@@ -203,9 +204,13 @@ fn body(check: Check) -> Body {
         Check::AFailedFreezeStopsTheKexec => Spans { leave: veto::leave, find: veto::find },
         Check::WithoutAVetoNothingIsHandedOver => Spans { leave: fallback::leave, find: fallback::find },
         Check::ARefusalSaysWhy => Spans { leave: reason::leave, find: reason::find },
-        Check::ADamagedBodyIsGivenUp => Spans { leave: damage::leave_body, find: damage::find_given_up },
-        Check::ADamagedRootIsGivenUp => Spans { leave: damage::leave_root, find: damage::find_given_up },
-        Check::AnUnknownVersionIsLeftAlone => Spans { leave: damage::leave_version, find: damage::find_version },
+        Check::ADamagedBodyIsReleased => Spans { leave: refusal::leave_body, find: refusal::find_body },
+        Check::ADamagedRootIsGivenUp => Spans { leave: refusal::leave_root, find: refusal::find_root },
+        Check::ADamagedRootHasADouble => Spans { leave: refusal::leave_first_root, find: refusal::find_first_root },
+        Check::AnUnknownVersionIsReleasedOnRequest => {
+            Spans { leave: refusal::leave_version, find: refusal::find_version }
+        }
+        Check::AnUnknownFramingIsLeftAlone => Spans { leave: refusal::leave_framing, find: refusal::find_framing },
         Check::AMistakenSessionIsRefusedAlone => Spans { leave: damage::leave_mistaken, find: damage::find_mistaken },
         Check::AForgedBodyDoesNoHarm => Spans { leave: damage::leave_forged_body, find: damage::find_forged },
         Check::AForgedRootDoesNoHarm => Spans { leave: damage::leave_forged_root, find: damage::find_forged },

@@ -1,5 +1,7 @@
 //! The module's device, and how it comes to be there.
 
+use std::ffi::CStr;
+
 use liveupdate_client::{Device, Drive, Event, State};
 use protocol::message;
 use rustix::{
@@ -16,7 +18,7 @@ const FILE: &str = "/lib/liveupdate_lab.ko";
 pub(super) fn open() -> Outcome<Device> {
     let device = match Device::open() {
         Err(error) if error.errno() == Errno::NOENT => {
-            load()?;
+            load(c"")?;
             Device::open()
         }
         other => other,
@@ -24,10 +26,11 @@ pub(super) fn open() -> Outcome<Device> {
     device.tell(format!("open {}", Device::PATH))
 }
 
-fn load() -> Outcome<()> {
+/// Loads the module with these parameters, unless it is loaded.
+pub(crate) fn load(parameters: &CStr) -> Outcome<()> {
     let operation = format!("load {FILE}");
     match rustix::fs::open(FILE, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(file) => match finit_module(&file, c"", 0) {
+        Ok(file) => match finit_module(&file, parameters, 0) {
             Err(Errno::EXIST) => Ok(()),
             other => other.tell(operation),
         },

@@ -6,6 +6,7 @@ mod kexecfs;
 mod luo;
 mod module;
 
+pub(crate) use device::load as load_module;
 use protocol::message::{self, Claim, Event, ObjectId, Token};
 use rustix::fd::{BorrowedFd, OwnedFd};
 

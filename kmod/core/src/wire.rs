@@ -11,19 +11,23 @@
 //! | at | type | what |
 //! |----|------|------|
 //! |  0 | 8 B  | magic `LULABKHO` |
-//! |  8 | u32  | version, 2; another version promises nothing about the rest |
+//! |  8 | u32  | version, 3; of another version nothing may be restored |
 //! | 12 | u32  | length of this header, 64 |
 //! | 16 | u64  | length of the root, this header included |
 //! | 24 | u32  | phase: 1 prepared, 2 frozen; only a frozen description may be restored |
 //! | 28 | u32  | number of pieces |
 //! | 32 | u64  | generation, from 1, one more at every handover |
 //! | 40 | u32  | page shift, the unit of frame numbers |
-//! | 44 | u32  | CRC-32C of the body |
+//! | 44 | u32  | framing, 1; another one promises nothing about the rest |
 //! | 48 | u64  | length of the body, a multiple of 8 |
 //! | 56 | u32  | zero |
 //! | 60 | u32  | CRC-32C of the root, this field taken as zero |
 //!
+//! The framing is the root, the headers of objects and attributes, and attribute 16: all that it
+//! takes to release the pages of a description whose version is not known.
+//!
 //! A root that is prepared and has no body is empty: its kernel had nothing to hand over.
+//! A block is published whose second half is the same once more, for when the first is damaged.
 //!
 //! Then the pieces, 16 bytes each: the body's memory in the body's order. Together they are at
 //! least as long as the body, without the last one they are shorter.
@@ -32,17 +36,23 @@
 //! |----|------|------|
 //! |  0 | u64  | first page frame, a multiple of `1 << order` |
 //! |  8 | u32  | order: a piece has `1 << order` pages |
-//! | 12 | u32  | zero |
+//! | 12 | u32  | where in it the first object begins that begins in it; all ones if none does |
 //!
 //! # Body
 //!
-//! Records. Each is a header of 8 bytes, its payload, and zeros up to a multiple of 8:
+//! Objects, each followed by its attributes. Both are records: a header, its payload, and zeros
+//! up to a multiple of 8:
 //!
 //! | at | type | what |
 //! |----|------|------|
-//! |  0 | u16  | kind, not zero; up to 15 it begins an object, from 16 on it is an attribute of the object begun last |
+//! |  0 | u16  | kind, not zero; up to 15 of an object, from 16 on of an attribute |
 //! |  2 | u16  | flags: bit 0 required, the others zero |
 //! |  4 | u32  | length of the payload |
+//! |  8 | u32  | of an object alone: its length, all of its attributes included |
+//! | 12 | u32  | of an object alone: CRC-32C of all that, this field taken as zero |
+//!
+//! So each object is sound or damaged by itself. A description with a damaged one is refused as a
+//! whole, and the pages of the others are released.
 //!
 //! A kind that a reader does not know may be skipped unless it is required. A required attribute
 //! that is not known refuses its object, a required object that is not known itself: neither
@@ -90,6 +100,8 @@ mod pages;
 mod read;
 #[path = "wire/root.rs"]
 mod root;
+#[path = "wire/salvage.rs"]
+mod salvage;
 #[path = "wire/write.rs"]
 mod write;
 
@@ -99,7 +111,8 @@ pub use damage::Damage;
 pub use object::{Face, File, Kind, Session, Subsystem};
 pub use pages::{folio_pages, Extent, Folio, Joiner, Pages};
 pub use read::{Body, Object};
-pub use root::{root_len, seal_body, seal_rest, seal_root, write_root, Phase, Piece, Root};
+pub use root::{double, root_len, seal_root, write_root, Phase, Piece, Root};
+pub use salvage::salvage;
 pub use write::{BodyWriter, Measure, Sink, Slice};
 
 /// The length of the root's header.
@@ -109,7 +122,9 @@ pub const PIECE_LEN: usize = 16;
 /// The length of an extent.
 pub const EXTENT_LEN: usize = 24;
 /// The only version that this code knows.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
+/// The only framing that this code knows.
+pub const FRAMING: u32 = 1;
 /// No kernel has larger folios (the largest contiguous block there is).
 pub const MAX_ORDER: u32 = 20;
 /// The longest name of a session or subsystem, and the longest compatible string.
@@ -141,7 +156,13 @@ pub mod kind {
 
 /// The only flag of a record: who does not know it must not restore its object.
 const REQUIRED: u16 = 1;
-const RECORD_LEN: usize = 8;
+/// The length of an attribute's header.
+const ATTRIBUTE_HEAD: usize = 8;
+/// The length of an object's header.
+const OBJECT_HEAD: usize = 16;
+/// Where in that its length is, and its checksum.
+const AT_OBJECT_LEN: usize = 8;
+const AT_OBJECT_CRC: usize = 12;
 /// Physical addresses have 52 bits at most wherever this runs.
 const MAX_PFN: u64 = 1 << 52;
 
@@ -150,8 +171,10 @@ const MAX_PFN: u64 = 1 << 52;
 pub enum WireError {
     /// No magic: this is something else.
     NotOurs,
-    /// A version that this code does not know.
+    /// A version that this code does not know; its pages can be released.
     Version(u32),
+    /// A framing that this code does not know: nothing else can be read.
+    Framing(u32),
     /// Shorter than it says, or too short to say.
     Truncated,
     /// The checksum is not that of the bytes.
@@ -168,6 +191,7 @@ impl WireError {
         match self {
             WireError::NotOurs => "not ours",
             WireError::Version(_) => "another version",
+            WireError::Framing(_) => "another framing",
             WireError::Truncated => "truncated",
             WireError::Checksum => "wrong checksum",
             WireError::Malformed => "malformed",

@@ -21,7 +21,7 @@ const SIZE: u64 = 9 << PAGE_SHIFT;
 
 /// Describes the file as often, under a token each time.
 fn write(sink: &mut dyn Sink, pages: &Preserved) -> Result<(), WireError> {
-    let mut writer = BodyWriter::new(sink, PAGE_SHIFT);
+    let mut writer = BodyWriter::new(sink, PAGE_SHIFT, crc32c);
     for token in 1..=OBJECTS {
         writer.file(&wire::File {
             token,
@@ -54,8 +54,8 @@ pub(super) fn round_trip(pages: &Preserved) -> Result<bool> {
     write(&mut Slice::new(body.bytes_mut(), 0), pages).map_err(misfit)?;
     let mut root = OutBlob::new(wire::root_len(places.len()).ok_or(EFBIG)?)?;
     let all = places.iter().copied();
-    wire::write_root(root.bytes(), GENERATION, PAGE_SHIFT, all, len, crc32c).map_err(misfit)?;
-    wire::seal_body(root.bytes(), body.bytes(), crc32c).map_err(misfit)?;
+    let written = body.bytes().get(..len).ok_or(EIO)?;
+    wire::write_root(root.bytes(), GENERATION, PAGE_SHIFT, all, written, crc32c).map_err(misfit)?;
     wire::seal_root(root.bytes(), crc32c).map_err(misfit)?;
 
     let parsed = Root::parse(root.bytes(), PAGE_SHIFT, crc32c).map_err(misfit)?;

@@ -4,7 +4,9 @@
 
 use super::{with, Machine};
 use crate::{
-    errno, kho,
+    errno,
+    incoming::is_kept,
+    kho,
     orchestrator::SessionId,
     participant::{errno_of, Failure, Participant},
     state::{Event, State},
@@ -139,8 +141,7 @@ impl Machine {
         if open == 0 {
             return Ok(());
         }
-        // SAFETY: No requirements.
-        if !unsafe { sys::lu_keep_unclaimed() } {
+        if !is_kept() {
             pr_warn!("{} files were never restored, and are lost now\n", open);
             return Ok(());
         }

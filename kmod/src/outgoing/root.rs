@@ -8,11 +8,11 @@ use crate::{
     folio::PAGE_SHIFT,
     kho::OutBlob,
     sys,
-    wire::{self, Piece, WireError},
+    wire::{self, Piece},
 };
 use kernel::prelude::*;
 
-/// The published block. Nothing, if a larger one was needed and not to be had.
+/// The published block: the root, and in the second half its double. Nothing, if a larger one was needed and not to be had.
 pub(super) struct Root {
     blob: Option<OutBlob>,
     generation: u64,
@@ -25,28 +25,19 @@ impl Root {
             blob: None,
             generation,
         };
-        this.with_room(1 << PAGE_SHIFT)?;
+        this.with_room(wire::HEADER_LEN)?;
         Ok(this)
     }
 
-    /// Names the body's memory; the length of the root in bytes.
+    /// Names the memory of this body; the length of the root in bytes.
     pub(super) fn name(
         &mut self,
         pieces: impl ExactSizeIterator<Item = Piece>,
-        body_len: usize,
+        body: &[u8],
     ) -> Result<usize> {
         let len = wire::root_len(pieces.len()).ok_or(EFBIG)?;
         let generation = self.generation;
-        let blob = self.with_room(len)?;
-        wire::write_root(
-            blob.bytes(),
-            generation,
-            PAGE_SHIFT,
-            pieces,
-            body_len,
-            crc32c,
-        )
-        .map_err(misfit)
+        write(self.with_room(len)?, generation, pieces, body)
     }
 
     /// Names nothing any more.
@@ -54,21 +45,16 @@ impl Root {
         self.disarm();
         if let Some(blob) = &mut self.blob {
             // An empty root fits into any.
-            _ = write_empty(blob, self.generation);
+            _ = write(blob, self.generation, core::iter::empty(), &[]);
         }
     }
 
-    /// The block, which may have more room than it needs.
-    pub(super) fn bytes(&mut self) -> Result<&mut [u8]> {
-        Ok(self.blob.as_mut().ok_or(EIO)?.bytes())
-    }
-
-    /// Has the first so many bytes sealed at the last moment.
-    pub(super) fn arm(&mut self, len: usize) -> Result {
-        let root = self.bytes()?.get_mut(..len).ok_or(EIO)?;
+    /// Has it sealed at the last moment.
+    pub(super) fn arm(&mut self) -> Result {
+        let block = self.blob.as_mut().ok_or(EIO)?.bytes();
         // SAFETY: So many bytes are writable, and live until they are disarmed: before they are
         // replaced, and in `drop`.
-        unsafe { sys::lu_reboot_seal(root.as_mut_ptr().cast(), len) };
+        unsafe { sys::lu_reboot_seal(block.as_mut_ptr().cast(), block.len()) };
         Ok(())
     }
 
@@ -77,13 +63,17 @@ impl Root {
         unsafe { sys::lu_reboot_seal(core::ptr::null_mut(), 0) };
     }
 
+    /// The block, with room for a root of this length and its double.
     fn with_room(&mut self, len: usize) -> Result<&mut OutBlob> {
-        if self.blob.as_ref().is_none_or(|blob| blob.len() < len) {
+        // Each half is a page at least: what overwrites one page spares the other root.
+        let half = len.max(1 << PAGE_SHIFT);
+        let room = half.checked_mul(2).ok_or(EFBIG)?;
+        if self.blob.as_ref().is_none_or(|blob| blob.len() < room) {
             // Two of one name cannot be published at once.
             self.disarm();
             self.blob = None;
-            let mut blob = OutBlob::new(len)?;
-            write_empty(&mut blob, self.generation).map_err(misfit)?;
+            let mut blob = OutBlob::new(room.checked_next_power_of_two().ok_or(EFBIG)?)?;
+            write(&mut blob, self.generation, core::iter::empty(), &[])?;
             blob.publish()?;
             self.blob = Some(blob);
         }
@@ -97,7 +87,15 @@ impl Drop for Root {
     }
 }
 
-fn write_empty(blob: &mut OutBlob, generation: u64) -> Result<usize, WireError> {
-    let none = core::iter::empty();
-    wire::write_root(blob.bytes(), generation, PAGE_SHIFT, none, 0, crc32c)
+/// Writes a root and its double; the length of one.
+fn write(
+    blob: &mut OutBlob,
+    generation: u64,
+    pieces: impl Iterator<Item = Piece>,
+    body: &[u8],
+) -> Result<usize> {
+    let block = blob.bytes();
+    let len = wire::write_root(block, generation, PAGE_SHIFT, pieces, body, crc32c);
+    wire::double(block);
+    len.map_err(misfit)
 }

@@ -303,13 +303,19 @@ checks! {
     /// What is refused is told in words, of that call and no earlier one.
     ARefusalSaysWhy = "a-refusal-says-why", Drives, FACES;
 
-    // guest-agent/src/checks/damage.rs
-    /// A description with other bits in its body is given up, and said to be.
-    ADamagedBodyIsGivenUp = "a-damaged-body-is-given-up", Drives, FACES;
-    /// The same of the root.
+    // guest-agent/src/checks/refusal.rs
+    /// A description with other bits in its body is refused, and the pages of what is not hit are freed, to the page.
+    ADamagedBodyIsReleased = "a-damaged-body-is-released", Drives, FACES;
+    /// One whose root and double are both damaged is refused, and said to be.
     ADamagedRootIsGivenUp = "a-damaged-root-is-given-up", Drives, FACES;
-    /// A description of another version is named and left alone.
-    AnUnknownVersionIsLeftAlone = "an-unknown-version-is-left-alone", Drives, FACES;
+    /// One whose root alone is damaged is restored by its double.
+    ADamagedRootHasADouble = "a-damaged-root-has-a-double", Drives, FACES;
+    /// A description of another version is named and left alone; its pages are freed if that is asked for.
+    AnUnknownVersionIsReleasedOnRequest = "an-unknown-version-is-released-on-request", Drives, FACES;
+    /// One of another framing, which cannot be read at all, is named and left alone.
+    AnUnknownFramingIsLeftAlone = "an-unknown-framing-is-left-alone", Drives, FACES;
+
+    // guest-agent/src/checks/damage.rs
     /// A session that contradicts itself is refused, and nothing else.
     AMistakenSessionIsRefusedAlone = "a-mistaken-session-is-refused-alone", Drives, FACES;
     /// Wrong bits under a right checksum in the body do no harm.

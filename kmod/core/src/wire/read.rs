@@ -2,9 +2,11 @@
 
 //! Reading a body that another kernel wrote.
 
-use super::{crc::checksum, ensure, get_u16, get_u32, kind, padding, Crc, Root, WireError};
-use super::{Eventfd, Inode, Instance, Kind, Memfd, Pages, RECORD_LEN, REQUIRED};
+use super::{ensure, get_u16, get_u32, kind, padding, Crc, Root, WireError, VERSION};
+use super::{Eventfd, Inode, Instance, Kind, Memfd, Pages};
+use super::{ATTRIBUTE_HEAD, AT_OBJECT_CRC, AT_OBJECT_LEN, OBJECT_HEAD, REQUIRED};
 
+/// The part that the headers of objects and attributes share, and the payload behind it.
 #[derive(Clone, Copy, Debug)]
 struct Record<'a> {
     kind: u16,
@@ -18,7 +20,12 @@ impl<'a> Record<'a> {
         let (kind, flags) = (get_u16(bytes, 0)?, get_u16(bytes, 2)?);
         let len = usize::try_from(get_u32(bytes, 4)?).map_err(|_| WireError::Malformed)?;
         ensure(kind != 0 && flags & !REQUIRED == 0)?;
-        let rest = bytes.get(RECORD_LEN..).ok_or(WireError::Truncated)?;
+        let head = if kind < kind::ATTRIBUTES {
+            OBJECT_HEAD
+        } else {
+            ATTRIBUTE_HEAD
+        };
+        let rest = bytes.get(head..).ok_or(WireError::Truncated)?;
         let (payload, rest) = rest.split_at_checked(len).ok_or(WireError::Truncated)?;
         let (zeros, after) = rest
             .split_at_checked(padding(len))
@@ -32,6 +39,13 @@ impl<'a> Record<'a> {
             },
             after,
         ))
+    }
+
+    /// The first record, if it is an attribute.
+    fn split_attribute(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), WireError> {
+        let (record, after) = Record::split(bytes)?;
+        ensure(record.kind >= kind::ATTRIBUTES)?;
+        Ok((record, after))
     }
 
     /// Whether this is an attribute that this code knows; if so, it is well-formed.
@@ -72,13 +86,13 @@ pub struct Body<'a> {
 impl<'a> Body<'a> {
     /// Reads and checks everything once. `bytes` is the memory of the root's pieces.
     pub fn parse(bytes: &'a [u8], root: &Root<'_>, crc: Crc) -> Result<Self, WireError> {
-        let bytes = bytes.get(..root.body_len).ok_or(WireError::Truncated)?;
-        if checksum(crc, bytes) != root.body_crc {
-            return Err(WireError::Checksum);
+        if root.version != VERSION {
+            return Err(WireError::Version(root.version));
         }
+        let bytes = bytes.get(..root.body_len).ok_or(WireError::Truncated)?;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (object, after) = Object::split(rest)?;
+            let (object, after) = Object::sound(rest, root.page_shift, crc)?;
             object.check(root.page_shift)?;
             rest = after;
         }
@@ -110,27 +124,43 @@ pub struct Object<'a> {
 impl<'a> Object<'a> {
     /// The first object of these bytes, and what is after it.
     fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), WireError> {
-        let (head, after_head) = Record::split(bytes)?;
+        let len = length_by_header(bytes)?;
+        let (whole, after) = bytes.split_at_checked(len).ok_or(WireError::Truncated)?;
+        let (head, attributes) = Record::split(whole)?;
         ensure(head.kind < kind::ATTRIBUTES)?;
-        let mut rest = after_head;
+        let object = Object {
+            kind: Kind::decode(head.kind, head.payload)?,
+            whole,
+            required: head.required,
+            attributes,
+        };
+        Ok((object, after))
+    }
+
+    /// The same, if it is as it was written, and all that a release relies on is well-formed.
+    pub(super) fn sound(
+        bytes: &'a [u8],
+        page_shift: u32,
+        crc: Crc,
+    ) -> Result<(Self, &'a [u8]), WireError> {
+        let len = length_by_header(bytes)?;
+        let whole = bytes.get(..len).ok_or(WireError::Truncated)?;
+        if object_checksum(whole, crc)? != get_u32(whole, AT_OBJECT_CRC)? {
+            return Err(WireError::Checksum);
+        }
+        let (object, after) = Object::split(bytes)?;
+        let mut rest = object.attributes;
         while !rest.is_empty() {
-            let (record, after) = Record::split(rest)?;
-            if record.kind < kind::ATTRIBUTES {
-                break;
+            let (record, after) = Record::split_attribute(rest)?;
+            if record.kind == kind::PAGES {
+                Pages::decode(record.payload)?.check(page_shift)?;
             }
             rest = after;
         }
-        let len = after_head.len().saturating_sub(rest.len());
-        let whole = bytes.len().saturating_sub(rest.len());
-        let object = Object {
-            whole: bytes.get(..whole).ok_or(WireError::Malformed)?,
-            kind: Kind::decode(head.kind, head.payload)?,
-            required: head.required,
-            attributes: after_head.get(..len).ok_or(WireError::Malformed)?,
-        };
-        Ok((object, rest))
+        Ok((object, after))
     }
 
+    /// What this version of the code relies on besides.
     fn check(&self, page_shift: u32) -> Result<(), WireError> {
         let mut once = Once::default();
         for record in self.records() {
@@ -192,6 +222,33 @@ impl<'a> Object<'a> {
     pub fn instance(&self) -> Option<Instance> {
         Instance::decode(self.payload(kind::INSTANCE)?).ok()
     }
+}
+
+/// The length of the object that these bytes begin with, as its header has it.
+pub(super) fn length_by_header(bytes: &[u8]) -> Result<usize, WireError> {
+    let len = get_u32(bytes, AT_OBJECT_LEN)?;
+    let len = usize::try_from(len).map_err(|_| WireError::Malformed)?;
+    ensure(len >= OBJECT_HEAD && len & 7 == 0)?;
+    Ok(len)
+}
+
+/// The same as its records have it.
+pub(super) fn length_by_records(bytes: &[u8]) -> Result<usize, WireError> {
+    let (_, mut rest) = Record::split(bytes)?;
+    while let Ok((_, after)) = Record::split_attribute(rest) {
+        rest = after;
+    }
+    Ok(bytes.len().saturating_sub(rest.len()))
+}
+
+/// The checksum of exactly this object, its own field taken as zero.
+pub(super) fn object_checksum(whole: &[u8], crc: Crc) -> Result<u32, WireError> {
+    let before = whole.get(..AT_OBJECT_CRC).ok_or(WireError::Truncated)?;
+    let after = whole.get(OBJECT_HEAD..).ok_or(WireError::Truncated)?;
+    Ok(!crc(
+        crc(crc(!0, before), &[0; OBJECT_HEAD - AT_OBJECT_CRC]),
+        after,
+    ))
 }
 
 /// Whether this is an attribute that this code knows.

@@ -16,6 +16,8 @@ mod root;
 mod roundtrip;
 #[path = "tests/rules.rs"]
 mod rules;
+#[path = "tests/salvage.rs"]
+mod salvage;
 #[path = "tests/writer.rs"]
 mod writer;
 

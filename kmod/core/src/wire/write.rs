@@ -3,14 +3,21 @@
 //! Writing a body.
 
 use super::pages::Layout;
-use super::read::{Object, Once};
-use super::{ensure, kind, padding, put, WireError, EXTENT_LEN, REQUIRED};
+use super::read::{object_checksum, Object, Once};
+use super::{ensure, kind, padding, put, Crc, WireError};
 use super::{Eventfd, Extent, File, Inode, Instance, Memfd, Session, Subsystem};
+use super::{AT_OBJECT_CRC, AT_OBJECT_LEN, EXTENT_LEN, OBJECT_HEAD, REQUIRED};
 
 /// Where a [`BodyWriter`] writes: the same code first measures and then writes.
 pub trait Sink {
     /// Takes the next so many bytes, and says where they are to be written if they are.
     fn room(&mut self, len: usize) -> Result<Option<&mut [u8]>, WireError>;
+
+    /// The offset of the next byte.
+    fn position(&self) -> usize;
+
+    /// What was written from this offset on, if it was.
+    fn since(&mut self, at: usize) -> Option<&mut [u8]>;
 
     /// Takes the next bytes.
     fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
@@ -39,6 +46,14 @@ impl Sink for Measure {
         self.length = self.length.checked_add(len).ok_or(WireError::Full)?;
         Ok(None)
     }
+
+    fn position(&self) -> usize {
+        self.length
+    }
+
+    fn since(&mut self, _at: usize) -> Option<&mut [u8]> {
+        None
+    }
 }
 
 /// Writes into a buffer.
@@ -52,11 +67,6 @@ impl<'a> Slice<'a> {
     pub fn new(buf: &'a mut [u8], at: usize) -> Self {
         Slice { buf, at }
     }
-
-    /// The offset of the next byte.
-    pub fn position(&self) -> usize {
-        self.at
-    }
 }
 
 impl Sink for Slice<'_> {
@@ -66,6 +76,14 @@ impl Sink for Slice<'_> {
         self.at = end;
         Ok(Some(room))
     }
+
+    fn position(&self) -> usize {
+        self.at
+    }
+
+    fn since(&mut self, at: usize) -> Option<&mut [u8]> {
+        self.buf.get_mut(at..self.at)
+    }
 }
 
 /// Writes objects, each followed by its attributes. What it writes without an error is a valid
@@ -73,6 +91,9 @@ impl Sink for Slice<'_> {
 pub struct BodyWriter<'a> {
     sink: &'a mut dyn Sink,
     page_shift: u32,
+    crc: Crc,
+    /// Where the object begun last begins.
+    object: Option<usize>,
     /// The attributes of the object begun last.
     once: Option<Once>,
     /// The pages begun last, and how many extents they still lack.
@@ -81,10 +102,12 @@ pub struct BodyWriter<'a> {
 
 impl<'a> BodyWriter<'a> {
     /// Begins with an object.
-    pub fn new(sink: &'a mut dyn Sink, page_shift: u32) -> Self {
+    pub fn new(sink: &'a mut dyn Sink, page_shift: u32, crc: Crc) -> Self {
         BodyWriter {
             sink,
             page_shift,
+            crc,
+            object: None,
             once: None,
             open: None,
         }
@@ -227,16 +250,15 @@ impl<'a> BodyWriter<'a> {
         self.pad(payload.len())
     }
 
-    /// Makes sure that nothing is missing.
-    pub fn finish(self) -> Result<(), WireError> {
-        self.check_closed()
+    /// Ends the last object, and makes sure that nothing is missing.
+    pub fn finish(mut self) -> Result<(), WireError> {
+        self.end_object()
     }
 
     /// Writes an object that was read as it was read, what this code does not know included.
     pub fn again(&mut self, object: &Object<'_>) -> Result<(), WireError> {
-        self.check_closed()?;
+        self.end_object()?;
         self.once = None;
-        self.open = None;
         self.sink.put(object.whole)
     }
 
@@ -251,11 +273,14 @@ impl<'a> BodyWriter<'a> {
 
     /// Writes the header of a record, if it can be in this place.
     fn begin(&mut self, kind: u16, required: bool, len: usize) -> Result<(), WireError> {
-        self.check_closed()?;
         ensure(kind != 0)?;
-        if kind < kind::ATTRIBUTES {
+        let is_object = kind < kind::ATTRIBUTES;
+        if is_object {
+            self.end_object()?;
+            self.object = Some(self.sink.position());
             self.once = Some(Once::default());
         } else {
+            self.check_closed()?;
             let once = self.once.as_mut().ok_or(WireError::Malformed)?;
             if kind <= kind::INSTANCE {
                 once.add(kind)?;
@@ -265,7 +290,22 @@ impl<'a> BodyWriter<'a> {
         let flags = if required { REQUIRED } else { 0 };
         self.sink.put(&kind.to_le_bytes())?;
         self.sink.put(&flags.to_le_bytes())?;
-        self.sink.put(&len.to_le_bytes())
+        self.sink.put(&len.to_le_bytes())?;
+        if is_object {
+            self.sink.put(&[0; OBJECT_HEAD - AT_OBJECT_LEN])?;
+        }
+        Ok(())
+    }
+
+    /// Puts length and checksum into the header of the object begun last.
+    fn end_object(&mut self) -> Result<(), WireError> {
+        self.check_closed()?;
+        self.open = None;
+        let begun = self.object.take();
+        match begun.and_then(|begun| self.sink.since(begun)) {
+            Some(object) => fit_object(object, self.crc),
+            None => Ok(()),
+        }
     }
 
     fn pad(&mut self, len: usize) -> Result<(), WireError> {
@@ -275,4 +315,12 @@ impl<'a> BodyWriter<'a> {
     fn check_closed(&self) -> Result<(), WireError> {
         ensure(!matches!(self.open, Some((_, left)) if left != 0))
     }
+}
+
+/// Makes length and checksum those of exactly this object.
+pub(super) fn fit_object(object: &mut [u8], crc: Crc) -> Result<(), WireError> {
+    let len = u32::try_from(object.len()).map_err(|_| WireError::Full)?;
+    put(object, AT_OBJECT_LEN, &len.to_le_bytes())?;
+    let sum = object_checksum(object, crc)?;
+    put(object, AT_OBJECT_CRC, &sum.to_le_bytes())
 }

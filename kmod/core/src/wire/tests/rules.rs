@@ -4,7 +4,7 @@
 
 extern crate std;
 
-use super::super::*;
+use super::super::{write::fit_object, *};
 use super::model::*;
 use std::{vec, vec::Vec};
 
@@ -77,18 +77,32 @@ fn an_unknown_object_is_refused_only_if_required() {
     }
 }
 
-/// A record as nobody writes it.
+/// A record as nobody writes it, an object's without length and checksum.
 fn record(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = kind.to_le_bytes().to_vec();
     bytes.extend(flags.to_le_bytes());
     bytes.extend((payload.len() as u32).to_le_bytes());
+    if kind < kind::ATTRIBUTES {
+        bytes.extend([0; 8]);
+    }
     bytes.extend(payload);
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     bytes
 }
 
 fn parse(records: &[Vec<u8>]) -> Result<Vec<Thing>, WireError> {
-    let body = records.concat();
+    let (mut body, mut objects) = (Vec::new(), Vec::new());
+    for record in records {
+        let kind = u16::from_le_bytes([record[0], record[1]]);
+        if kind < kind::ATTRIBUTES {
+            objects.push(body.len());
+        }
+        body.extend(record);
+    }
+    objects.push(body.len());
+    for bounds in objects.windows(2) {
+        fit_object(&mut body[bounds[0]..bounds[1]], crc::crc32c).unwrap();
+    }
     let root = root_of(&body, 1);
     walk(&root, &body)
 }
@@ -128,7 +142,7 @@ fn the_header_of_a_record() {
         "a flag"
     );
     let mut unpadded = a_file();
-    unpadded[31] = 1;
+    unpadded[39] = 1;
     assert_eq!(parse(&[unpadded]), Err(WireError::Malformed));
     let mut long = a_file();
     long[4] = 25;

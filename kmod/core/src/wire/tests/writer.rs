@@ -19,7 +19,7 @@ fn extents(size: u64, list: &[(u64, u64, u32, u32)]) -> bool {
     let mut payload = size.to_le_bytes().to_vec();
     let mut buf = [0; 400];
     let mut slice = Slice::new(&mut buf, 0);
-    let mut writer = BodyWriter::new(&mut slice, SHIFT);
+    let mut writer = BodyWriter::new(&mut slice, SHIFT, crc::crc32c);
     let head = File {
         token: 1,
         session: 2,
@@ -98,7 +98,7 @@ fn the_extents_of_a_file() {
 /// What a writer refuses to write.
 fn refuses(write: impl Fn(&mut BodyWriter<'_>) -> Result<(), WireError>) -> bool {
     let mut measure = Measure::default();
-    let mut writer = BodyWriter::new(&mut measure, SHIFT);
+    let mut writer = BodyWriter::new(&mut measure, SHIFT, crc::crc32c);
     let written = write(&mut writer).and_then(|()| writer.finish());
     assert!(matches!(written, Ok(()) | Err(WireError::Malformed)));
     written.is_err()
