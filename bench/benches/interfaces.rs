@@ -83,8 +83,8 @@ struct Options {
     /// The kernel that is booted.
     #[arg(long, default_value = "7.3")]
     kernel: KernelSource,
-    /// What runs it: auto, kvm or tcg.
-    #[arg(long, default_value = "auto")]
+    /// What runs it: icount, auto, kvm or tcg. The first counts the guest's instructions, so that no host disturbs.
+    #[arg(long, default_value = "icount")]
     accel: Wish,
     /// Cargo says this to every benchmark.
     #[arg(long, hide = true)]

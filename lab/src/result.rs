@@ -43,7 +43,7 @@ pub struct Environment {
 /// What ran the guests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accelerator {
-    /// KVM or TCG. Figures of the two are never compared.
+    /// Figures of two kinds are never compared.
     pub kind: AcceleratorKind,
     /// Why: asked for, or proven, or why the other did not do.
     pub reason: String,
@@ -57,6 +57,9 @@ pub enum AcceleratorKind {
     Kvm,
     /// Software emulation.
     Tcg,
+    /// Software emulation whose clock counts the guest's instructions, each 8 ns: what else the host does cannot be
+    /// seen in it, nor what hardware would take.
+    Icount,
 }
 
 /// What a kernel is built for: to be fast, or to find faults.

@@ -81,8 +81,9 @@ pub(crate) struct Scenario {
     /// and is several times slower: it gets five times the seconds of `--timeout` and `--silence`.
     #[arg(long, default_value = "fast", value_name = "fast|debug")]
     pub(crate) profile: Profile,
-    /// What runs the guests. `auto` takes KVM only if a guest under it has booted and reported back.
-    #[arg(long, default_value = "auto", value_name = "auto|kvm|tcg")]
+    /// What runs the guests. `auto` takes KVM only if a guest under it has booted and reported back. `icount` emulates
+    /// and counts instructions instead of time: slower, and its figures do not depend on what else the host does.
+    #[arg(long, default_value = "auto", value_name = "auto|kvm|tcg|icount")]
     pub(crate) accel: Wish,
     /// Seconds that one run may take.
     #[arg(long, default_value = "300", value_parser = seconds, value_name = "SECONDS")]

@@ -27,6 +27,8 @@ pub enum Wish {
     Kvm,
     /// TCG.
     Tcg,
+    /// TCG, its clock counting instructions.
+    Icount,
 }
 
 impl FromStr for Wish {
@@ -37,7 +39,8 @@ impl FromStr for Wish {
             "auto" => Ok(Self::Auto),
             "kvm" => Ok(Self::Kvm),
             "tcg" => Ok(Self::Tcg),
-            other => Err(format!("`{other}` is no accelerator: auto, kvm or tcg")),
+            "icount" => Ok(Self::Icount),
+            other => Err(format!("`{other}` is no accelerator: auto, kvm, tcg or icount")),
         }
     }
 }
@@ -64,8 +67,10 @@ pub struct Probe<'a> {
 /// KVM was demanded and does not work, or the probe could not be run at all.
 pub fn choose(wish: Wish, probe: &Probe<'_>, cancel: &Cancel) -> Result<Accelerator, Error> {
     let tcg = |reason: String| Accelerator { kind: AcceleratorKind::Tcg, reason };
-    if wish == Wish::Tcg {
-        return Ok(tcg("asked for".to_owned()));
+    match wish {
+        Wish::Tcg => return Ok(tcg("asked for".to_owned())),
+        Wish::Icount => return Ok(Accelerator { kind: AcceleratorKind::Icount, reason: "asked for".to_owned() }),
+        Wish::Auto | Wish::Kvm => {}
     }
     match (kvm(wish, probe, cancel)?, wish) {
         (Ok(()), _) => {

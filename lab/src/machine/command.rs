@@ -21,9 +21,13 @@ pub fn kernel_command_line(accelerator: AcceleratorKind) -> String {
     let mut line = "console=ttyS0 earlycon=uart8250,io,0x3f8,115200 kho=on liveupdate=on panic=-1 oops=panic \
                     no_timer_check"
         .to_owned();
-    if accelerator == AcceleratorKind::Tcg
-        && let Some(khz) = host_tsc::khz()
-    {
+    let khz = match accelerator {
+        AcceleratorKind::Kvm => None,
+        AcceleratorKind::Tcg => host_tsc::khz(),
+        // It is the count of instructions, in nanoseconds.
+        AcceleratorKind::Icount => Some(1_000_000),
+    };
+    if let Some(khz) = khz {
         let _ = write!(line, " tsc_early_khz={khz} tsc=reliable");
     }
     line
@@ -36,7 +40,7 @@ pub fn kernel_command_line(accelerator: AcceleratorKind) -> String {
 #[must_use]
 pub fn for_machine(line: &str, accelerator: AcceleratorKind, cpus: u32) -> String {
     match (accelerator, cpus) {
-        (AcceleratorKind::Tcg, 1) => format!("{line} nolapic_timer"),
+        (AcceleratorKind::Tcg | AcceleratorKind::Icount, 1) => format!("{line} nolapic_timer"),
         _ => line.to_owned(),
     }
 }
@@ -74,10 +78,15 @@ impl Shape {
         let (accelerator, cpu) = match self.accelerator {
             AcceleratorKind::Kvm => ("kvm", "host"),
             AcceleratorKind::Tcg => ("tcg,thread=multi", "max"),
+            AcceleratorKind::Icount => ("tcg,thread=single", "max"),
         };
         let mut all: Vec<String> = Vec::new();
         let mut push = |words: &[&str]| all.extend(words.iter().map(|&word| word.to_owned()));
         push(&["-name", "liveupdate-lab", "-machine", "q35", "-accel", accelerator, "-cpu", cpu]);
+        if self.accelerator == AcceleratorKind::Icount {
+            // An idle guest's clock jumps to its next event instead of waiting for it.
+            push(&["-icount", "shift=3,sleep=off,align=off", "-rtc", "clock=vm"]);
+        }
         push(&["-m", &format!("{}M", self.memory.0 >> 20)]);
         // Without ACPI a kernel brings up one processor a socket.
         push(&["-smp", &format!("{0},sockets={0},cores=1", self.cpus)]);

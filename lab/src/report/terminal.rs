@@ -74,6 +74,7 @@ impl Terminal {
         let kind = match environment.accelerator.kind {
             AcceleratorKind::Kvm => "KVM",
             AcceleratorKind::Tcg => "TCG (software emulation)",
+            AcceleratorKind::Icount => "TCG counting instructions (its times are counts, and no hardware's)",
         };
         eprintln!("{:>12} {kind}: {}", style("Accelerator").for_stderr().cyan().bold(), environment.accelerator.reason);
     }

@@ -54,6 +54,7 @@ fn names_its_surroundings(environment: &Environment) {
     let reason = match accelerator.kind {
         AcceleratorKind::Kvm => "reported back",
         AcceleratorKind::Tcg => "KVM does not work here: ",
+        AcceleratorKind::Icount => "asked for",
     };
     assert!(accelerator.reason.contains(reason), "{accelerator:#?}");
     let [kernel] = environment.kernels.as_slice() else { panic!("one kernel: {environment:#?}") };
