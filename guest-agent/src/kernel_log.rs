@@ -1,6 +1,6 @@
 //! The kernel's log: its text, and what it says about how the kernel came to run.
 
-use protocol::message::Handover;
+use protocol::message::{Handover, Previous};
 
 use crate::failure::{Outcome, Tell};
 
@@ -31,37 +31,52 @@ fn buffer_size() -> usize {
 
 /// How this kernel came to run, by its own word.
 pub(crate) fn handover() -> Option<Handover> {
-    read(usize::MAX).ok()?.lines().find_map(parse_handover)
+    find_handover(&read(usize::MAX).ok()?)
 }
 
-/// Parses `<6>[    0.000000] KHO: exec from: RELEASE (count N)`.
-///
-/// The message must begin with these words: the command line, which is in the log as well, may hold
-/// any. And a line with a facility comes from user space.
-fn parse_handover(line: &str) -> Option<Handover> {
+fn find_handover(log: &str) -> Option<Handover> {
+    let mut words = log.lines().filter_map(kernels_words);
+    words.find(|&words| words == "KHO: found kexec handover data.")?;
+    Some(Handover { previous: words.find_map(parse_previous) })
+}
+
+/// What the kernel said in a line such as `<6>[    0.000000] KHO: exec from: RELEASE (count N)`: its message, whole.
+/// The command line, which is in the log as well, may hold any words; and a line with a facility comes from user space.
+fn kernels_words(line: &str) -> Option<&str> {
     let (priority, rest) = line.strip_prefix('<')?.split_once('>')?;
     if priority.parse::<u32>().ok()? >= 8 {
         return None;
     }
-    let message = match rest.strip_prefix('[') {
-        Some(stamped) => stamped.split_once("] ")?.1,
-        None => rest,
-    };
-    let (release, count) = message.strip_prefix("KHO: exec from: ")?.rsplit_once(" (count ")?;
+    match rest.strip_prefix('[') {
+        Some(stamped) => Some(stamped.split_once("] ")?.1),
+        None => Some(rest),
+    }
+}
+
+fn parse_previous(words: &str) -> Option<Previous> {
+    let (release, count) = words.strip_prefix("KHO: exec from: ")?.rsplit_once(" (count ")?;
     let count = count.strip_suffix(')')?.parse().ok()?;
-    Some(Handover { previous_release: release.to_owned(), count })
+    Some(Previous { release: release.to_owned(), count })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const FOUND: &str = "<6>[    0.000000] KHO: found kexec handover data.";
+
+    fn previous(line: &str) -> Option<Previous> {
+        find_handover(&format!("{FOUND}\n{line}\n")).and_then(|found| found.previous)
+    }
+
     #[test]
-    fn the_kernels_line_is_read() {
-        let found = parse_handover("<6>[    0.000000] KHO: exec from: 7.3.4-lab+ (count 12)");
-        assert_eq!(found, Some(Handover { previous_release: "7.3.4-lab+".into(), count: 12 }));
+    fn the_kernels_lines_are_read() {
+        let found = previous("<6>[    0.000000] KHO: exec from: 7.3.4-lab+ (count 12)");
+        assert_eq!(found, Some(Previous { release: "7.3.4-lab+".into(), count: 12 }));
         // Without CONFIG_PRINTK_TIME.
-        assert_eq!(parse_handover("<6>KHO: exec from: a (count 1)").map(|found| found.count), Some(1));
+        assert_eq!(previous("<6>KHO: exec from: a (count 1)").map(|found| found.count), Some(1));
+        // Before 7.1.
+        assert_eq!(find_handover(FOUND), Some(Handover { previous: None }));
     }
 
     #[test]
@@ -76,8 +91,10 @@ mod tests {
             "<6>[    0.000000] KHO: exec from: a (count 4294967296)",
             "<6>[    0.000000] KHO: exec from: a",
             "<6>[    0.000000",
+            "<12>[    1.000000] KHO: found kexec handover data.",
         ] {
-            assert_eq!(parse_handover(line), None, "{line}");
+            assert_eq!(previous(line), None, "{line}");
+            assert_eq!(find_handover(line), None, "{line}");
         }
     }
 }

@@ -254,9 +254,11 @@ pub struct Proof {
     pub from_boot_id: String,
     /// Boot id after.
     pub to_boot_id: String,
-    /// The release that the new kernel says it came from.
+    /// Whether the new kernel says that it came by Kexec HandOver.
+    pub said_handover: bool,
+    /// The release that the new kernel says it came from; before 7.1 it is not told.
     pub said_previous_release: Option<String>,
-    /// Live updates since the cold boot, as the new kernel counts them.
+    /// Live updates since the cold boot, as the new kernel counts them; before 7.1 it does not.
     pub kexec_count: Option<u32>,
 }
 

@@ -325,11 +325,18 @@ pub struct BootFacts {
     pub cpus: u32,
 }
 
-/// The line `KHO: exec from: RELEASE (count N)`, parsed.
+/// The line `KHO: found kexec handover data.`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {
+    /// Who handed over; kernels before 7.1 are not told.
+    pub previous: Option<Previous>,
+}
+
+/// The line `KHO: exec from: RELEASE (count N)`, parsed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
     /// Release of the kernel that handed over.
-    pub previous_release: String,
+    pub release: String,
     /// Live updates since the cold boot.
     pub count: u32,
 }

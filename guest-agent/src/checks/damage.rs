@@ -39,7 +39,8 @@ pub(super) enum What {
 
 /// Kexecs since the cold boot.
 fn kexecs() -> u64 {
-    kernel_log::handover().map_or(0, |handover| handover.count.into())
+    let previous = kernel_log::handover().and_then(|handover| handover.previous);
+    previous.map_or(0, |previous| previous.count.into())
 }
 
 /// Something of every sort, described wrongly.

@@ -69,6 +69,7 @@ mod tests {
             command_line_matches: true,
             from_boot_id: String::new(),
             to_boot_id: String::new(),
+            said_handover: false,
             said_previous_release: None,
             kexec_count: None,
         };
