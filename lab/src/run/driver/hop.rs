@@ -102,8 +102,8 @@ impl<'a> Driver<'a> {
         timeline.first_tick = Some(first_tick);
         timeline.resume_asked = Some(retrieve.from);
         // The workload ran on while the next kernel was loaded, and its memory must show it.
-        let loaded = timeline.load.map_or(Tsc(0), |load| load.to);
-        let stale = last_tick < loaded || timeline.agent_started.is_some_and(|started| last_tick >= started);
+        let loading = timeline.load.map_or(Tsc(0), |load| load.from);
+        let stale = last_tick < loading || timeline.agent_started.is_some_and(|started| last_tick >= started);
         if count <= known || last_tick >= first_tick || stale {
             let message = format!(
                 "the workload's page says {count} ticks, the last at {}; reboot was called at {}, the first tick after it was at {}",
