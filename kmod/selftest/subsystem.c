@@ -160,7 +160,7 @@ int lu_selftest_register(const struct liveupdate_lab_selftest_register *args)
 	if (args->fail > LIVEUPDATE_LAB_SELFTEST_FAIL_FREEZE || args->error > MAX_ERRNO ||
 	    !args->fail != !args->error)
 		return -EINVAL;
-	self = kzalloc_obj(*self);
+	self = kzalloc(sizeof(*self), GFP_KERNEL);
 	if (!self)
 		return -ENOMEM;
 	self->args = *args;

@@ -13,6 +13,11 @@
 #include <linux/memory_hotplug.h>
 #include <linux/shmem_fs.h>
 #include <linux/wait_bit.h>
+#if __has_include(<linux/folio_batch.h>)
+#include <linux/folio_batch.h>
+#else
+#include <linux/pagevec.h>
+#endif
 
 /* 7.1 and later hand the size of a subtree over; earlier ones are not supported. */
 #ifndef LU_HAVE_SUBTREE_SIZE
@@ -52,13 +57,22 @@ static inline void lu_folio_prep_large(struct folio *folio)
 }
 
 /*
- * Whether somebody has fixed the layout of this shmem file. Kernels from 7.1 on can;
+ * Whether somebody has fixed the layout of this shmem file. Kernels from 6.19 on can;
  * the flag has no accessor of its own.
  */
 static inline bool lu_shmem_is_frozen(struct inode *inode)
 {
 	return SHMEM_I(inode)->flags & SHMEM_F_MAPPING_FROZEN;
 }
+
+/* With what shmem_file_setup() leaves the accounting of pages to each page, and to the whole. */
+#ifdef LU_HAVE_VMA_FLAGS
+#define LU_SHMEM_NORESERVE	mk_vma_flags(VMA_NORESERVE_BIT)
+#define LU_SHMEM_RESERVE	EMPTY_VMA_FLAGS
+#else
+#define LU_SHMEM_NORESERVE	VM_NORESERVE
+#define LU_SHMEM_RESERVE	0
+#endif
 
 /* Until 7.2 inode_operations.create() is told whether O_EXCL was given. */
 #ifdef LU_HAVE_CREATE_EXCL

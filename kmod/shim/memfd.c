@@ -27,7 +27,7 @@ static struct super_block *lu_shmem_sb(void)
 	static struct super_block *sb;
 
 	if (!READ_ONCE(sb)) {
-		struct file *file = shmem_file_setup("memfd:", 0, mk_vma_flags(VMA_NORESERVE_BIT));
+		struct file *file = shmem_file_setup("memfd:", 0, LU_SHMEM_NORESERVE);
 
 		if (IS_ERR(file))
 			return NULL;

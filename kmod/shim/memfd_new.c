@@ -7,7 +7,6 @@
 
 #include <linux/err.h>
 #include <linux/file.h>
-#include <linux/folio_batch.h>
 #include <linux/mm.h>
 #include <linux/shmem_fs.h>
 #include <linux/swap.h>
@@ -29,7 +28,7 @@ struct file *lu_memfd_new(u64 size)
 		return ERR_PTR(-EFBIG);
 	if (lu_fault())
 		return ERR_PTR(-ENOMEM);
-	file = shmem_file_setup("memfd:liveupdate_lab", size, EMPTY_VMA_FLAGS);
+	file = shmem_file_setup("memfd:liveupdate_lab", size, LU_SHMEM_RESERVE);
 	if (IS_ERR(file))
 		return file;
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;

@@ -47,6 +47,10 @@ pub(crate) struct Machine {
     freed: Freed,
 }
 
+// Nothing in it has to stay where it is. Before 7.1 the references to files do not say so of
+// themselves.
+impl Unpin for Machine {}
+
 impl Machine {
     /// Does what one session asks for; if it is refused, that session can ask why.
     fn on_behalf<T>(
