@@ -8,7 +8,9 @@
 #define LU_COMPAT_H
 
 #include <linux/fs.h>
+#include <linux/io.h>
 #include <linux/kexec_handover.h>
+#include <linux/libfdt.h>
 #include <linux/mm.h>
 #include <linux/memory_hotplug.h>
 #include <linux/shmem_fs.h>
@@ -19,9 +21,8 @@
 #include <linux/pagevec.h>
 #endif
 
-/* 7.1 and later hand the size of a subtree over; earlier ones are not supported. */
-#ifndef LU_HAVE_SUBTREE_SIZE
-#error "kho_add_subtree() without a size: this kernel is older than 7.1"
+#ifndef LU_HAVE_ALLOC_PRESERVE
+#error "no kho_alloc_preserve(): Kexec HandOver of before 6.19 keeps memory by other calls"
 #endif
 
 /*
@@ -46,6 +47,119 @@ static inline int lu_kho_order_at(phys_addr_t phys)
 		return -ENOENT;
 	return lower_32_bits(private);
 }
+
+/*
+ * How a blob gets into the tree that the next kernel is given. What lu_subtree_add()
+ * returns (ERR_PTR) is what lu_subtree_remove() takes; there, lu_subtree_release() gives
+ * back what the blob came with, once it is itself released.
+ */
+#ifdef LU_HAVE_SUBTREE_SIZE
+
+static inline void *lu_subtree_add(const char *name, void *blob, size_t size)
+{
+	int err = kho_add_subtree(name, blob, size);
+
+	return err ? ERR_PTR(err) : blob;
+}
+
+static inline void lu_subtree_remove(void *subtree)
+{
+	kho_remove_subtree(subtree);
+}
+
+static inline int lu_subtree_find(const char *name, phys_addr_t *blob, size_t *size)
+{
+	return kho_retrieve_subtree(name, blob, size);
+}
+
+static inline void lu_subtree_release(const char *name)
+{
+}
+
+#else
+
+/*
+ * Before 7.1 it has to be a flattened device tree: no size is handed over, and debugfs
+ * shows as many bytes as the header tells. So a device tree with an empty root goes
+ * there, and the blob is the memory that it reserves.
+ */
+struct lu_subtree {
+	struct fdt_header header;
+	struct fdt_reserve_entry blob, end;
+	fdt32_t nodes[4];
+};
+
+static inline void *lu_subtree_add(const char *name, void *blob, size_t size)
+{
+	struct lu_subtree *tree = kho_alloc_preserve(sizeof(*tree));
+	int err;
+
+	if (IS_ERR(tree))
+		return tree;
+	*tree = (struct lu_subtree) {
+		.header = {
+			.magic = cpu_to_fdt32(FDT_MAGIC),
+			.totalsize = cpu_to_fdt32(sizeof(*tree)),
+			.off_dt_struct = cpu_to_fdt32(offsetof(struct lu_subtree, nodes)),
+			.off_dt_strings = cpu_to_fdt32(sizeof(*tree)),
+			.off_mem_rsvmap = cpu_to_fdt32(offsetof(struct lu_subtree, blob)),
+			.version = cpu_to_fdt32(17),
+			.last_comp_version = cpu_to_fdt32(16),
+			.size_dt_struct = cpu_to_fdt32(sizeof(tree->nodes)),
+		},
+		.blob = { cpu_to_fdt64(virt_to_phys(blob)), cpu_to_fdt64(size) },
+		/* The root, whose name is empty. */
+		.nodes = { cpu_to_fdt32(FDT_BEGIN_NODE), 0, cpu_to_fdt32(FDT_END_NODE), cpu_to_fdt32(FDT_END) },
+	};
+	err = kho_add_subtree(name, tree);
+	if (!err)
+		return tree;
+	kho_unpreserve_free(tree);
+	return ERR_PTR(err);
+}
+
+static inline void lu_subtree_remove(void *subtree)
+{
+	kho_remove_subtree(subtree);
+	kho_unpreserve_free(subtree);
+}
+
+/* The tree that the previous kernel left under this name, if it is still preserved. */
+static inline struct lu_subtree *lu_subtree_at(const char *name)
+{
+	phys_addr_t phys;
+	int err = kho_retrieve_subtree(name, &phys);
+
+	if (err)
+		return ERR_PTR(err);
+	if (lu_kho_order_at(phys) < 0)
+		return ERR_PTR(-ESTALE);
+	return PAGE_ALIGNED(phys) ? phys_to_virt(phys) : ERR_PTR(-EINVAL);
+}
+
+static inline int lu_subtree_find(const char *name, phys_addr_t *blob, size_t *size)
+{
+	struct lu_subtree *tree = lu_subtree_at(name);
+
+	if (IS_ERR(tree))
+		return PTR_ERR(tree);
+	if (tree->header.magic != cpu_to_fdt32(FDT_MAGIC) ||
+	    tree->header.totalsize != cpu_to_fdt32(sizeof(*tree)))
+		return -EINVAL;
+	*blob = fdt64_to_cpu(tree->blob.address);
+	*size = fdt64_to_cpu(tree->blob.size);
+	return 0;
+}
+
+static inline void lu_subtree_release(const char *name)
+{
+	struct lu_subtree *tree = lu_subtree_at(name);
+
+	if (!IS_ERR(tree))
+		kho_restore_free(tree);
+}
+
+#endif
 
 /* What page_rmappable_folio(), private to mm/, does to a folio for the page cache. */
 static inline void lu_folio_prep_large(struct folio *folio)

@@ -10,7 +10,10 @@
 #include "compat.h"
 #include "shim.h"
 
-static const char lu_subtree[] = "liveupdate-lab";
+static const char lu_subtree_name[] = "liveupdate-lab";
+
+/* What the published blob goes by: there is one at a time. */
+static void *lu_published;
 
 /* Ask first: with kho=off the other calls would follow a null pointer. */
 bool lu_kho_enabled(void)
@@ -102,12 +105,17 @@ void lu_kho_free(void *mem)
 
 int lu_kho_publish(void *blob, size_t size)
 {
-	return lu_fault() ? -ENOMEM : kho_add_subtree(lu_subtree, blob, size);
+	void *subtree = lu_fault() ? ERR_PTR(-ENOMEM) : lu_subtree_add(lu_subtree_name, blob, size);
+
+	if (IS_ERR(subtree))
+		return PTR_ERR(subtree);
+	lu_published = subtree;
+	return 0;
 }
 
-void lu_kho_unpublish(void *blob)
+void lu_kho_unpublish(void)
 {
-	kho_remove_subtree(blob);
+	lu_subtree_remove(lu_published);
 }
 
 /*
@@ -122,7 +130,7 @@ int lu_kho_find(void **blob, size_t *size)
 
 	if (!is_kho_boot())
 		return -ENOENT;
-	err = kho_retrieve_subtree(lu_subtree, &phys, size);
+	err = lu_subtree_find(lu_subtree_name, &phys, size);
 	if (err)
 		return err;
 	order = lu_kho_order_at(phys);
@@ -138,6 +146,7 @@ int lu_kho_find(void **blob, size_t *size)
 void lu_kho_release_found(void *blob)
 {
 	kho_restore_free(blob);
+	lu_subtree_release(lu_subtree_name);
 }
 
 u64 lu_virt_pfn(const void *mem)

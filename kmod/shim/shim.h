@@ -143,7 +143,7 @@ void lu_kho_unpreserve(const struct lu_run *run);
 void *lu_kho_alloc(size_t size);
 void lu_kho_free(void *mem);
 int lu_kho_publish(void *blob, size_t size);
-void lu_kho_unpublish(void *blob);
+void lu_kho_unpublish(void);
 int lu_kho_find(void **blob, size_t *size);
 void lu_kho_release_found(void *blob);
 /*

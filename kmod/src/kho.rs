@@ -172,13 +172,12 @@ impl OutBlob {
 
 impl Drop for OutBlob {
     fn drop(&mut self) {
-        let mem = self.mem.as_ptr().cast();
         if self.published {
-            // SAFETY: `publish` published this memory.
-            unsafe { sys::lu_kho_unpublish(mem) };
+            // SAFETY: `publish` published this memory, and nothing else is published meanwhile.
+            unsafe { sys::lu_kho_unpublish() };
         }
         // SAFETY: The memory came from `lu_kho_alloc`, and nothing refers to it any more.
-        unsafe { sys::lu_kho_free(mem) };
+        unsafe { sys::lu_kho_free(self.mem.as_ptr().cast()) };
     }
 }
 
