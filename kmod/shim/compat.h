@@ -161,6 +161,17 @@ static inline void lu_subtree_release(const char *name)
 
 #endif
 
+/*
+ * Whether what is preserved as late as in a reboot notifier still reaches the next kernel.
+ * It does where that reads the radix tree as it is; before there was one, liveupdate_reboot()
+ * has written the list of what is preserved by then.
+ */
+#if __has_include(<linux/kho_radix_tree.h>)
+#define LU_KHO_PRESERVES_LATE	true
+#else
+#define LU_KHO_PRESERVES_LATE	false
+#endif
+
 /* What page_rmappable_folio(), private to mm/, does to a folio for the page cache. */
 static inline void lu_folio_prep_large(struct folio *folio)
 {

@@ -21,6 +21,11 @@ bool lu_kho_enabled(void)
 	return kho_is_enabled();
 }
 
+bool lu_kho_preserves_late(void)
+{
+	return LU_KHO_PRESERVES_LATE;
+}
+
 /* The next block of a run, in folios: of large ones each is a block, as it must be restored as one. */
 static u32 lu_block(const struct lu_run *run, u32 at)
 {

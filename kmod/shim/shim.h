@@ -133,6 +133,7 @@ void lu_instances_end(void);
 
 /* kho.c: Kexec HandOver. */
 bool lu_kho_enabled(void);
+bool lu_kho_preserves_late(void);	/* what is preserved in a reboot notifier is handed over too */
 /*
  * Has every folio of a run preserved, with a reference to keep it in place, or none.
  * Pages of a run are preserved in blocks, as large as they come: each is one bit here

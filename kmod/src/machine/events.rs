@@ -141,8 +141,15 @@ impl Machine {
         if open == 0 {
             return Ok(());
         }
-        if !is_kept() {
-            pr_warn!("{} files were never restored, and are lost now\n", open);
+        // SAFETY: No requirements.
+        let late = unsafe { sys::lu_kho_preserves_late() };
+        if !late || !is_kept() {
+            let why = if late {
+                ""
+            } else {
+                ", as this kernel cannot pass them on"
+            };
+            pr_warn!("{} files were never restored, and are lost now{}\n", open, why);
             return Ok(());
         }
         incoming.preserve_unclaimed()?;
