@@ -16,19 +16,28 @@
  * Fault injection: with N written here, the Nth fallible step from then on fails
  * once, with ENOMEM. Failure paths are what a live update must get right, and no
  * other means reaches all of them on a kernel without CONFIG_FAULT_INJECTION.
+ * With N,M the Mth after that fails too: some failures only lead to another way.
  */
 static atomic_t lu_fail_step = ATOMIC_INIT(0);
+static atomic_t lu_fail_next = ATOMIC_INIT(0);
 
 static int lu_fail_set(const char *val, const struct kernel_param *kp)
 {
-	unsigned int n;
-	int err = kstrtouint(val, 0, &n);
+	unsigned int step, next = 0;
+	char text[32], *rest = text;
+	int err;
 
+	if (strscpy(text, val, sizeof(text)) < 0)
+		return -EINVAL;
+	err = kstrtouint(strsep(&rest, ","), 0, &step);
+	if (!err && rest)
+		err = kstrtouint(rest, 0, &next);
 	if (err)
 		return err;
-	if (n > INT_MAX)
+	if (step > INT_MAX || next > INT_MAX)
 		return -ERANGE;
-	atomic_set(&lu_fail_step, n);
+	atomic_set(&lu_fail_next, next);
+	atomic_set(&lu_fail_step, step);
 	return 0;
 }
 
@@ -42,11 +51,14 @@ static const struct kernel_param_ops lu_fail_ops = {
 	.get = lu_fail_get,
 };
 module_param_cb(fail_step, &lu_fail_ops, NULL, 0600);
-MODULE_PARM_DESC(fail_step, "make the Nth fallible step from now fail once (0: none)");
+MODULE_PARM_DESC(fail_step, "make the Nth fallible step from now fail once (0: none); N,M: and the Mth after it");
 
 bool lu_fault(void)
 {
-	return atomic_dec_if_positive(&lu_fail_step) == 0;
+	if (atomic_dec_if_positive(&lu_fail_step) != 0)
+		return false;
+	atomic_set(&lu_fail_step, atomic_xchg(&lu_fail_next, 0));
+	return true;
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)
