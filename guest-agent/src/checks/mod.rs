@@ -35,10 +35,12 @@ mod order;
 mod pass;
 mod pressure;
 mod privilege;
+mod published;
 mod raw;
 mod reason;
 mod refusal;
 mod restore;
+mod root;
 mod seat;
 mod selftest;
 mod sight;
@@ -204,6 +206,9 @@ fn body(check: Check) -> Body {
         Check::AFailedFreezeStopsTheKexec => Spans { leave: veto::leave, find: veto::find },
         Check::WithoutAVetoNothingIsHandedOver => Spans { leave: fallback::leave, find: fallback::find },
         Check::ARefusalSaysWhy => Spans { leave: reason::leave, find: reason::find },
+        Check::AnEmptyRootIsFreed => Spans { leave: root::leave_empty, find: root::find_freed },
+        Check::ACancelledRootIsFreed => Spans { leave: root::leave_cancelled, find: root::find_freed },
+        Check::AnUnreadRootIsDropped => Spans { leave: root::leave_empty, find: root::find_gone },
         Check::ADamagedBodyIsReleased => Spans { leave: refusal::leave_body, find: refusal::find_body },
         Check::ADamagedRootIsGivenUp => Spans { leave: refusal::leave_root, find: refusal::find_root },
         Check::ADamagedRootHasADouble => Spans { leave: refusal::leave_first_root, find: refusal::find_first_root },

@@ -85,7 +85,7 @@ fn woken(state: &File) -> Result<usize, Finding> {
 }
 
 /// Mounts a file system for this process alone.
-fn mounted(kind: &str, place: &str) -> Result<(), Finding> {
+pub(super) fn mounted(kind: &str, place: &str) -> Result<(), Finding> {
     match mount(kind, place, kind, MountFlags::empty(), None) {
         Ok(()) | Err(Errno::BUSY) => Ok(()),
         Err(errno) => works(&format!("mount of {kind}"), Err(errno)),

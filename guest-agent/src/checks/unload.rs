@@ -12,7 +12,7 @@ use super::{
 
 const BYTES: usize = 5 * 4096;
 
-fn unload() -> Result<(), Errno> {
+pub(super) fn unload() -> Result<(), Errno> {
     delete_module(c"liveupdate_lab", libc::O_NONBLOCK)
 }
 

@@ -303,6 +303,14 @@ checks! {
     /// What is refused is told in words, of that call and no earlier one.
     ARefusalSaysWhy = "a-refusal-says-why", Drives, FACES;
 
+    // guest-agent/src/checks/root.rs
+    /// What a kernel with nothing to hand over has published is freed by the next one, to the page and without a word.
+    AnEmptyRootIsFreed = "an-empty-root-is-freed", Drives, FACES;
+    /// The same after an update that was called off.
+    ACancelledRootIsFreed = "a-cancelled-root-is-freed", Drives, FACES;
+    /// A kernel that does not look for it passes it on to none.
+    AnUnreadRootIsDropped = "an-unread-root-is-dropped", Drives, FACES;
+
     // guest-agent/src/checks/refusal.rs
     /// A description with other bits in its body is refused, and the pages of what is not hit are freed, to the page.
     ADamagedBodyIsReleased = "a-damaged-body-is-released", Drives, FACES;
