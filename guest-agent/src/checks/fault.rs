@@ -33,12 +33,33 @@ pub(super) fn arm(step: u32) -> Result<(), Finding> {
     parameter(|file| file.write_all_at(step.to_string().as_bytes(), 0))
 }
 
-/// Arms none, and tells whether the fault had come.
+/// The same, and the `next`th after that fails too.
+pub(super) fn arm_two(step: u32, next: u32) -> Result<(), Finding> {
+    parameter(|file| file.write_all_at(format!("{step},{next}").as_bytes(), 0))
+}
+
+/// Arms none, and tells whether the fault had come; of two, whether both had.
 pub(super) fn disarm() -> Result<bool, Finding> {
+    Ok(left()? == 0)
+}
+
+/// Arms none, and tells how many steps were left.
+fn left() -> Result<u32, Finding> {
     let mut text = [0; 16];
     let read = parameter(|file| file.read_at(&mut text, 0))?;
     arm(0)?;
-    Ok(text[..read].trim_ascii() == b"0")
+    let number = std::str::from_utf8(text[..read].trim_ascii()).ok().and_then(|number| number.parse().ok());
+    number.ok_or_else(|| Finding::new(format!("{PARAMETER} to hold a number"), format!("{:?}", &text[..read])))
+}
+
+/// How many fallible steps some work takes that goes well.
+pub(super) fn steps_of(work: impl FnOnce() -> Result<(), Finding>) -> Result<u32, Finding> {
+    const MOST: u32 = i32::MAX.unsigned_abs();
+    arm(MOST)?;
+    let done = work();
+    let left = left()?;
+    done?;
+    Ok(MOST - left)
 }
 
 /// Makes each step of `attempt` fail in its turn, from the first on, until one attempt has met no fault. What

@@ -20,6 +20,7 @@ mod face;
 mod fallback;
 mod fault;
 mod fuzz;
+mod growth;
 mod hammer;
 mod handover;
 mod kexecfs;
@@ -209,6 +210,7 @@ fn body(check: Check) -> Body {
         Check::AnEmptyRootIsFreed => Spans { leave: root::leave_empty, find: root::find_freed },
         Check::ACancelledRootIsFreed => Spans { leave: root::leave_cancelled, find: root::find_freed },
         Check::AnUnreadRootIsDropped => Spans { leave: root::leave_empty, find: root::find_gone },
+        Check::ARootOutgrowsItsPage => Spans { leave: growth::leave, find: growth::find },
         Check::ADamagedBodyIsReleased => Spans { leave: refusal::leave_body, find: refusal::find_body },
         Check::ADamagedRootIsGivenUp => Spans { leave: refusal::leave_root, find: refusal::find_root },
         Check::ADamagedRootHasADouble => Spans { leave: refusal::leave_first_root, find: refusal::find_first_root },

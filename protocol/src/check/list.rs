@@ -311,6 +311,10 @@ checks! {
     /// A kernel that does not look for it passes it on to none.
     AnUnreadRootIsDropped = "an-unread-root-is-dropped", Drives, FACES;
 
+    // guest-agent/src/checks/growth.rs
+    /// A description in more pieces than a page can name is prepared, cancelled, prepared again and found.
+    ARootOutgrowsItsPage = "a-root-outgrows-its-page", Drives, FACES;
+
     // guest-agent/src/checks/refusal.rs
     /// A description with other bits in its body is refused, and the pages of what is not hit are freed, to the page.
     ADamagedBodyIsReleased = "a-damaged-body-is-released", Drives, FACES;
