@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::fd::{AsFd as _, OwnedFd},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -25,8 +26,11 @@ use super::{
 use crate::{failure::Outcome, memory};
 
 /// What a hog leaves free, more or less: enough for the processes that look on. One that was killed for being too
-/// greedy is followed by one that is less so.
+/// greedy is followed by one that is less so, and so are those after it: this kernel needs as much.
 const LEFT: [u64; 4] = [4 << 20, 8 << 20, 12 << 20, 16 << 20];
+/// What it takes at a time: a huge page, as long as there are some. A kernel that looks after each page takes half a
+/// minute for as much memory in small ones.
+const PIECE: usize = 2 << 20;
 /// Of a memfd that can be filled before the hog has come.
 const THIRST: u64 = 32 << 20;
 /// Of a memory file.
@@ -38,17 +42,23 @@ const ROUNDS: u32 = 5;
 
 /// A process that has taken nearly all memory, and is the first to go if that was too much.
 fn take_all() -> Result<Aside, Finding> {
-    let [first, others @ ..] = LEFT;
-    let hog = others.into_iter().fold(fill_up(first), |hog, left| hog.or_else(|_| fill_up(left)))?;
-    // Those who judge are the last.
-    let _ = fs::write("/proc/self/oom_score_adj", "-1000");
-    Ok(hog)
+    static KILLED: AtomicUsize = AtomicUsize::new(0);
+    loop {
+        let killed = KILLED.load(Ordering::Relaxed).min(LEFT.len() - 1);
+        match fill_up(LEFT[killed]) {
+            Err(_) if killed + 1 < LEFT.len() => KILLED.store(killed + 1, Ordering::Relaxed),
+            hog => {
+                // Those who judge are the last.
+                let _ = fs::write("/proc/self/oom_score_adj", "-1000");
+                return hog;
+            }
+        }
+    }
 }
 
 fn fill_up(left: u64) -> Result<Aside, Finding> {
     let (hog, ()) = Aside::start(|_| {
         works("write oom_score_adj", fs::write("/proc/self/oom_score_adj", "1000").map_err(|_| Errno::PERM))?;
-        const PIECE: usize = 1 << 20;
         while memory::counters()?.available > left {
             let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::POPULATE);
             // SAFETY: a new mapping, wherever the kernel sees fit, which nobody uses.
