@@ -117,7 +117,7 @@ fn compare(options: &Options, cancel: &Cancel) -> Result<(), Failure> {
         profile: Profile::Fast,
         accelerator: options.accel,
         // Making and marking a GiB takes its time where a machine is emulated.
-        limits: Limits { silence: PATIENCE, total: 3 * PATIENCE },
+        limits: Limits { silence: PATIENCE, total: 3 * PATIENCE, ..Limits::default() },
         runs: runs.path().to_owned(),
     };
     let stage = stage::set(&setup, &cache, &terminal, cancel)?;

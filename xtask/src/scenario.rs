@@ -160,14 +160,13 @@ fn perform(
     let consent = if options.yes { Consent::Given } else { Consent::Ask };
     ensure(&cache, consent, terminal, cancel)?;
     let named: BTreeSet<String> = plans.iter().flat_map(|(_, plan)| plan.kernels()).map(str::to_owned).collect();
-    let patience = options.profile.patience();
     let setup = Setup {
         workspace: crate::workspace(),
         kernel: options.kernel.clone(),
         profile: options.profile,
         named,
         accelerator: options.accel,
-        limits: Limits { silence: options.silence * patience, total: options.timeout * patience },
+        limits: Limits { silence: options.silence, total: options.timeout, ..Limits::default() },
         runs: options.runs.clone(),
     };
     let stage = stage::set(&setup, &cache, terminal, cancel)?;

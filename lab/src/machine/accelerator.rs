@@ -45,6 +45,17 @@ impl FromStr for Wish {
     }
 }
 
+impl AcceleratorKind {
+    /// How many times as long as emulated ones its guests may take.
+    #[must_use]
+    pub fn patience(self) -> u32 {
+        match self {
+            Self::Kvm | Self::Tcg => 1,
+            Self::Icount => 4,
+        }
+    }
+}
+
 /// How long a guest under KVM may take to report back: under hardware it takes a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 

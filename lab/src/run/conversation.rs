@@ -64,7 +64,7 @@ impl<'a> Conversation<'a> {
 
     /// How long a check may take: no longer than the whole run.
     pub(super) fn bound(&self, limit: Duration) -> Duration {
-        limit.min(self.limits.total)
+        (limit * self.limits.patience).min(self.limits.total)
     }
 
     pub(super) fn observer(&mut self) -> &mut dyn Observer {

@@ -57,11 +57,21 @@ pub struct Limits {
     pub silence: Duration,
     /// However alive, a run ends after this.
     pub total: Duration,
+    /// How many times as long as a step says it may take.
+    pub patience: u32,
+}
+
+impl Limits {
+    /// All of them so many times as long.
+    #[must_use]
+    pub fn times(self, patience: u32) -> Self {
+        Self { silence: self.silence * patience, total: self.total * patience, patience: self.patience * patience }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { silence: Duration::from_secs(30), total: Duration::from_secs(300) }
+        Self { silence: Duration::from_secs(30), total: Duration::from_secs(300), patience: 1 }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Setup<'a> {
     pub named: BTreeSet<String>,
     /// What is to run the guests.
     pub accelerator: Wish,
-    /// When to lose patience.
+    /// When to lose patience, with the fast profile and an accelerator that does not count.
     pub limits: Limits,
     /// Where each run gets its folder.
     pub runs: PathBuf,
@@ -76,7 +76,8 @@ pub fn set(setup: &Setup<'_>, cache: &Cache, progress: &dyn Progress, cancel: &C
     if !setup.profile.command_line().is_empty() {
         command_line = format!("{command_line} {}", setup.profile.command_line());
     }
-    Ok(Stage { kernel, named, accelerator, command_line, limits: setup.limits, runs: setup.runs.clone() })
+    let limits = setup.limits.times(setup.profile.patience()).times(accelerator.kind.patience());
+    Ok(Stage { kernel, named, accelerator, command_line, limits, runs: setup.runs.clone() })
 }
 
 fn bootable(

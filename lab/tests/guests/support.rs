@@ -27,7 +27,7 @@ static STAGE: LazyLock<Stage> = LazyLock::new(|| {
         profile: Profile::Fast,
         named: BTreeSet::new(),
         accelerator: Wish::Auto,
-        limits: Limits { silence: Duration::from_secs(20), total: Duration::from_secs(120) },
+        limits: Limits { silence: Duration::from_secs(20), total: Duration::from_secs(120), ..Limits::default() },
         runs: PathBuf::new(),
     };
     stage::set(&setup, &Cache::open().unwrap(), &Silent, &Cancel::new()).unwrap()
