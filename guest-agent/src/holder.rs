@@ -68,6 +68,10 @@ impl Holder {
             }
             Request::Create { objects } => self.create(&objects, say)?,
             Request::StartWorkload { id } => self.start_workload(id)?,
+            Request::AwaitTick => match &self.workload {
+                Some(workload) => workload.await_tick()?,
+                None => return Err(refuse("await a tick", "no workload is running")),
+            },
             Request::Preserve { objects } => {
                 let claims = self.preserve(&objects)?;
                 return Ok(Reply::Preserved { claims, span: Span { from, to: now() } });

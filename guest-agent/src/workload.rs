@@ -4,8 +4,10 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed, Ordering::Release},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use protocol::{
@@ -71,9 +73,16 @@ pub(crate) struct Found {
     pub(crate) first_tick: Tsc,
 }
 
+/// Ten thousand periods: a thread that does not get to run for so long is as good as dead.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Who waits for a tick.
+type Waiter = SyncSender<()>;
+
 /// The running workload. Stops when dropped.
 pub(crate) struct Workload {
     stop: Arc<AtomicBool>,
+    waiters: SyncSender<Waiter>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -102,14 +111,23 @@ impl Workload {
         Ok((Self::run(heart)?, Found { count, last_tick, period, first_tick }))
     }
 
+    /// Returns when it has ticked once more.
+    pub(crate) fn await_tick(&self) -> Outcome<()> {
+        let (waiter, ticked) = sync_channel(1);
+        let gone = |_| refuse("await a tick", "the workload's thread is gone");
+        self.waiters.send(waiter).map_err(gone)?;
+        ticked.recv_timeout(PATIENCE).map_err(|_| refuse("await a tick", format!("none came within {PATIENCE:?}")))
+    }
+
     fn run(heart: Heart) -> Outcome<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let (waiters, asked) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .stack_size(64 << 10)
-            .spawn(move || beat(heart, &stopped))
+            .spawn(move || beat(heart, &stopped, &asked))
             .tell("start the workload's thread")?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, waiters, thread: Some(thread) })
     }
 }
 
@@ -122,12 +140,18 @@ impl Drop for Workload {
     }
 }
 
-fn beat(mut heart: Heart, stop: &AtomicBool) {
+fn beat(mut heart: Heart, stop: &AtomicBool, asked: &Receiver<Waiter>) {
     // The default slack of 50 µs is half a period.
     let _ = set_current_timer_slack(std::num::NonZeroU64::new(1));
     let mut next = nanoseconds();
     while !stop.load(Relaxed) {
+        // Before the tick: it has to come after the question.
+        let waiter = asked.try_recv();
         heart.tick();
+        if let Ok(waiter) = waiter {
+            // Whoever asked may have given up.
+            let _ = waiter.try_send(());
+        }
         // A late thread goes on from where it is instead of making up for what it missed.
         next = (next + PERIOD_NS).max(nanoseconds());
         let until = Timespec { tv_sec: (next / 1_000_000_000) as i64, tv_nsec: (next % 1_000_000_000) as i64 };

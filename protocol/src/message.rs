@@ -140,6 +140,8 @@ pub enum Request {
         /// Its number.
         id: ObjectId,
     },
+    /// Waits until the workload has ticked once more, which says that it lives.
+    AwaitTick,
     /// Registers objects to be preserved.
     Preserve {
         /// Which ones.

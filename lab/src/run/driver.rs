@@ -123,6 +123,8 @@ struct Driver<'a> {
     crossed: BTreeMap<ObjectId, Frames>,
     /// Ticks that the workload had counted at the last update.
     ticks: u64,
+    /// Whether it is running now.
+    ticking: bool,
     hops: Vec<HopUnderWay>,
     /// Of the update that is being prepared.
     timeline: Timeline,
@@ -150,6 +152,7 @@ impl<'a> Driver<'a> {
             frames: BTreeMap::new(),
             crossed: BTreeMap::new(),
             ticks: 0,
+            ticking: false,
             hops: Vec::new(),
             timeline: Timeline::default(),
             early: Vec::new(),
@@ -244,7 +247,11 @@ impl<'a> Driver<'a> {
     fn step(&mut self, action: &Action) -> Result<(), Stop> {
         match action {
             Action::Create(ids) => self.talk.ask_done(&Request::Create { objects: self.specs(ids) }).map(drop),
-            Action::StartWorkload => self.talk.ask_done(&Request::StartWorkload { id: HEARTBEAT }).map(drop),
+            Action::StartWorkload => {
+                self.talk.ask_done(&Request::StartWorkload { id: HEARTBEAT })?;
+                self.ticking = true;
+                Ok(())
+            }
             Action::Preserve(ids) => self.preserve(ids),
             Action::Signal(event) => self.signal(*event),
             Action::Update(update) => self.update(update),
@@ -259,6 +266,9 @@ impl<'a> Driver<'a> {
     }
 
     fn inject(&mut self, fault: Fault) -> Result<(), Stop> {
-        self.talk.ask_done(&Request::Inject(fault)).map(drop)
+        self.talk.ask_done(&Request::Inject(fault))?;
+        // The workload is a thread of the holder's.
+        self.ticking &= !matches!(fault, Fault::KillHolder);
+        Ok(())
     }
 }

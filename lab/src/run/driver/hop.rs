@@ -38,6 +38,9 @@ impl<'a> Driver<'a> {
         };
         let command_line = format!("{} lab.update={:016x}", self.command_line, nonce());
         self.load(next, &command_line)?;
+        if std::mem::take(&mut self.ticking) {
+            self.talk.ask_done(&Request::AwaitTick)?;
+        }
         let reboot = if update.skip_kexec { Request::PretendReboot } else { Request::Reboot };
         self.timeline.reboot = match self.talk.ask(&reboot)? {
             Reply::Done { span } => Some(span.from),
@@ -101,9 +104,9 @@ impl<'a> Driver<'a> {
         timeline.tick_period = period;
         timeline.first_tick = Some(first_tick);
         timeline.resume_asked = Some(retrieve.from);
-        // The workload ran on while the next kernel was loaded, and its memory must show it.
-        let loading = timeline.load.map_or(Tsc(0), |load| load.from);
-        let stale = last_tick < loading || timeline.agent_started.is_some_and(|started| last_tick >= started);
+        // The workload ticked once more after the next kernel was loaded, and its memory must show it.
+        let loaded = timeline.load.map_or(Tsc(0), |load| load.to);
+        let stale = last_tick < loaded || timeline.agent_started.is_some_and(|started| last_tick >= started);
         if count <= known || last_tick >= first_tick || stale {
             let message = format!(
                 "the workload's page says {count} ticks, the last at {}; reboot was called at {}, the first tick after it was at {}",
@@ -112,6 +115,7 @@ impl<'a> Driver<'a> {
             return Err(self.talk.failed(FailureKind::WorkloadBroken, message));
         }
         self.ticks = count;
+        self.ticking = true;
         Ok(())
     }
 }

@@ -140,6 +140,7 @@ impl Driver<'_> {
 
     pub(super) fn no_leak(&mut self, within: Size) -> Result<(), Stop> {
         self.talk.ask_done(&Request::Drop)?;
+        self.ticking = false;
         let now = self.read_memory()?;
         let first = self.memory.ok_or_else(|| Stop::Infrastructure("memory was not counted at the boot".to_owned()))?;
         let missing = first.free.saturating_sub(now.free);
