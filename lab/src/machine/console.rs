@@ -13,12 +13,11 @@ use std::time::{Duration, Instant};
 use rexpect::reader::Options;
 use rexpect::session::StreamSession;
 
+use super::lines::Lines;
 use super::{Error, Signal, alarm};
 
 /// Most bytes that a console may print in one run.
 const MAX_BYTES: u64 = 4 << 20;
-/// Longest line; the rest of it is dropped.
-const MAX_LINE: usize = 4096;
 /// Lines that are kept at hand as evidence.
 const RECENT: usize = 400;
 
@@ -52,7 +51,7 @@ impl Console {
             log,
             signals,
             recent: Arc::clone(&recent),
-            line: Vec::new(),
+            lines: Lines::default(),
             bytes: 0,
             alarmed: false,
         };
@@ -87,7 +86,7 @@ struct Recorder {
     log: BufWriter<File>,
     signals: SyncSender<Signal>,
     recent: Recent,
-    line: Vec<u8>,
+    lines: Lines,
     bytes: u64,
     alarmed: bool,
 }
@@ -107,14 +106,9 @@ impl Read for Recorder {
             let _ = self.signals.send(Signal::ConsoleFlood);
             return Ok(0);
         }
-        for &byte in &buffer[..count] {
-            match byte {
-                b'\n' => self.finish_line(),
-                b'\r' => {}
-                byte if self.line.len() < MAX_LINE => self.line.push(byte),
-                _ => {}
-            }
-        }
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.feed(&buffer[..count], |line| self.keep(line));
+        self.lines = lines;
         if count == 0 {
             self.end();
         }
@@ -123,9 +117,7 @@ impl Read for Recorder {
 }
 
 impl Recorder {
-    fn finish_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.line).replace(|c: char| c.is_control() && c != '\t', "");
-        self.line.clear();
+    fn keep(&mut self, line: String) {
         let _ = writeln!(self.log, "{} {line}", Stamp(self.started.elapsed()));
         let _ = self.log.flush();
         let alarm = alarm::scan(&line).filter(|_| !self.alarmed);
@@ -145,8 +137,8 @@ impl Recorder {
     }
 
     fn end(&mut self) {
-        if !self.line.is_empty() {
-            self.finish_line();
+        if let Some(line) = std::mem::take(&mut self.lines).end() {
+            self.keep(line);
         }
         let _ = self.log.flush();
         let _ = self.signals.send(Signal::Gone);

@@ -1,7 +1,7 @@
 //! The guest machine: one QEMU, owned.
 //!
-//! [`command`] writes its command line, [`console`] records what its kernel prints and [`alarm`] knows
-//! which lines are the end, [`qmp`] talks to QEMU itself, [`port`] to the agent inside. All that happens
+//! [`command`] writes its command line, [`console`] records what its kernel prints, [`lines`] makes that harmless
+//! and [`alarm`] knows which lines are the end, [`qmp`] talks to QEMU itself, [`port`] to the agent inside. All that happens
 //! arrives in one queue of [`Signal`]s, so that whoever drives a machine waits in one place and is woken
 //! by whatever comes first.
 
@@ -10,6 +10,7 @@ pub mod alarm;
 pub mod command;
 pub mod console;
 mod host_tsc;
+pub mod lines;
 pub mod port;
 pub mod qmp;
 
