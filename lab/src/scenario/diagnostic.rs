@@ -37,7 +37,7 @@ impl Diagnostic {
     }
 
     pub(crate) fn new(path: &str, text: &str, place: Option<Place>, message: String, help: Option<String>) -> Self {
-        let line = place.and_then(|place| text.lines().nth(place.line.checked_sub(1)?));
+        let line = place.and_then(|place| nth_line(text, place.line.checked_sub(1)?));
         let line = line.map(|line| line.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect());
         Self { path: path.to_owned(), place, line, message, help }
     }
@@ -68,6 +68,23 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
+/// A line, counted from zero as YAML counts: more ends one than a line feed.
+fn nth_line(text: &str, index: usize) -> Option<&str> {
+    let mut rest = text;
+    for _ in 0..index {
+        let (end, c) = rest.char_indices().find(|&(_, c)| ends_line(c))?;
+        rest = &rest[end + c.len_utf8()..];
+        if c == '\r' {
+            rest = rest.strip_prefix('\n').unwrap_or(rest);
+        }
+    }
+    rest.split(ends_line).next().filter(|_| !rest.is_empty())
+}
+
+fn ends_line(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// The word among `known` that `word` was meant to be.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -85,4 +102,18 @@ pub(super) fn suggest(message: &str, steps: &[&str]) -> Option<String> {
         return Some(format!("did you mean `{meant}`?"));
     }
     unknown.starts_with("variant").then(|| format!("the steps are {}", steps.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_as_yaml_counts_them() {
+        let text = "a\r\nb\rc\n\n\u{2028}e\u{85}f\n";
+        let lines: Vec<_> = (0..9).map(|index| nth_line(text, index)).collect();
+        assert_eq!(lines[..3], [Some("a"), Some("b"), Some("c")]);
+        assert_eq!(lines[3..7], [Some(""), Some(""), Some("e"), Some("f")]);
+        assert_eq!(lines[7..], [None, None]);
+    }
 }
