@@ -75,7 +75,8 @@ impl Timeline {
             blackout_ns: blackout,
             blackout_error_ns: blackout.and_then(|blackout| {
                 let tick = clock.ns(Span { from: Tsc(0), to: Tsc(self.tick_period) })?;
-                Some(tick + (blackout as f64 * clock.facts().error_ppm / 1e6) as u64)
+                // The guest may tell of any period.
+                Some(tick.saturating_add((blackout as f64 * clock.facts().error_ppm / 1e6) as u64))
             }),
             brownout_ns: between(self.prepare.map(|span| span.from), self.reboot).and_then(|span| clock.ns(span)),
             update_ns: between(self.reboot, retrieved).and_then(|span| clock.ns(span)),
