@@ -38,7 +38,9 @@ impl Diagnostic {
 
     pub(crate) fn new(path: &str, text: &str, place: Option<Place>, message: String, help: Option<String>) -> Self {
         let line = place.and_then(|place| nth_line(text, place.line.checked_sub(1)?));
-        let line = line.map(|line| line.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect());
+        let line = line.map(|line| harmless(line.chars().take(SHOWN)));
+        // Both may repeat the file's own words.
+        let (message, help) = (harmless(message.chars()), help.map(|help| harmless(help.chars())));
         Self { path: path.to_owned(), place, line, message, help }
     }
 }
@@ -67,6 +69,11 @@ impl fmt::Display for Diagnostic {
 }
 
 impl std::error::Error for Diagnostic {}
+
+/// Without what a terminal would obey.
+fn harmless(text: impl Iterator<Item = char>) -> String {
+    text.map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
 
 /// A line, counted from zero as YAML counts: more ends one than a line feed.
 fn nth_line(text: &str, index: usize) -> Option<&str> {
@@ -115,5 +122,12 @@ mod tests {
         assert_eq!(lines[..3], [Some("a"), Some("b"), Some("c")]);
         assert_eq!(lines[3..7], [Some(""), Some(""), Some("e"), Some("f")]);
         assert_eq!(lines[7..], [None, None]);
+    }
+
+    #[test]
+    fn a_files_words_are_repeated_without_what_a_terminal_obeys() {
+        let place = Some(Place { line: 1, column: 1 });
+        let shown = Diagnostic::new("x.yaml", "\u{1b}[31m", place, "no \u{9b}2J".to_owned(), Some("\u{7}?".to_owned()));
+        assert!(!shown.to_string().contains(|c: char| c.is_control() && c != '\n'), "{shown}");
     }
 }
