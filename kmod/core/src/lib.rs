@@ -12,4 +12,6 @@ pub mod name;
 pub mod orchestrator;
 pub mod state;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod wire;

@@ -3,7 +3,10 @@
 extern crate std;
 
 use super::*;
-use crate::store::testing::{fail_after, Std};
+use crate::{
+    store::testing::{fail_after, Std},
+    testing::{cases, length},
+};
 use proptest::prelude::*;
 use std::{collections::BTreeSet, vec::Vec};
 
@@ -39,8 +42,10 @@ fn ordered(graph: &Graph<Std>, model: &Model) {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
-    fn the_order_holds_and_cycles_are_found(edges in proptest::collection::vec((0..12u64, 0..12u64, proptest::option::of(0..40usize)), 0..60)) {
+    fn the_order_holds_and_cycles_are_found(edges in proptest::collection::vec((0..12u64, 0..12u64, proptest::option::of(0..40usize)), 0..length(60))) {
         let (mut graph, mut model) = (Graph::<Std>::new(), Model::default());
         (0..12).for_each(|id| graph.add(id).unwrap());
         for (from, to, fail) in edges {

@@ -21,12 +21,4 @@ mod salvage;
 #[path = "tests/writer.rs"]
 mod writer;
 
-/// So many random cases, and few under Miri, which is slow and has no files to keep failures in.
-fn cases(cases: u32) -> proptest::test_runner::Config {
-    let mut config = proptest::test_runner::Config::with_cases(cases);
-    if cfg!(miri) {
-        config.cases = 1;
-        config.failure_persistence = None;
-    }
-    config
-}
+use crate::testing::cases;

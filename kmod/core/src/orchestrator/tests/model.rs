@@ -5,7 +5,10 @@
 extern crate std;
 
 use super::*;
-use crate::store::testing::fail_after;
+use crate::{
+    store::testing::fail_after,
+    testing::{cases, length},
+};
 use proptest::prelude::*;
 use std::{collections::BTreeSet, vec};
 
@@ -35,10 +38,15 @@ fn steps() -> impl Strategy<Value = Vec<(Step, Option<usize>)>> {
         2 => Just(Step::Freeze),
         2 => Just(Step::Cancel),
     ];
-    proptest::collection::vec((step, proptest::option::weighted(0.1, 0..6usize)), 0..80)
+    proptest::collection::vec(
+        (step, proptest::option::weighted(0.1, 0..6usize)),
+        0..length(80),
+    )
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     /// Whatever is done in whatever order, and wherever memory runs out: the documented table
     /// decides, nobody is left half prepared, and after a failure the machine is in NORMAL.
     #[test]

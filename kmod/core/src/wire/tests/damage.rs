@@ -7,6 +7,9 @@ extern crate std;
 use super::super::{crc::crc32c, *};
 use super::hostile::everything;
 
+/// Some of them; few under Miri, which is slow.
+const SEEDS: u64 = if cfg!(miri) { 3 } else { 200 };
+
 fn damaged(damage: Damage, seed: u64) -> Result<usize, WireError> {
     let (mut root, mut body) = everything();
     damage.in_body(seed, &mut body, crc32c)?;
@@ -32,7 +35,7 @@ fn damaged(damage: Damage, seed: u64) -> Result<usize, WireError> {
 
 #[test]
 fn every_seed_is_noticed() {
-    for seed in 0..200 {
+    for seed in 0..SEEDS {
         assert!(damaged(Damage::Body, seed).is_err(), "{seed}");
         assert!(damaged(Damage::Root, seed).is_err(), "{seed}");
         assert!(damaged(Damage::FirstRoot, seed).is_err(), "{seed}");
@@ -44,8 +47,9 @@ fn every_seed_is_noticed() {
         );
         _ = damaged(Damage::RootFitting, seed);
     }
-    assert!((0..200).any(|seed| damaged(Damage::BodyFitting, seed).is_ok()));
-    assert!((0..200).any(|seed| damaged(Damage::RootFitting, seed).is_ok()));
+    let accepted = |damage| (0..SEEDS).any(|seed| damaged(damage, seed).is_ok());
+    assert!(cfg!(miri) || accepted(Damage::BodyFitting));
+    assert!(cfg!(miri) || accepted(Damage::RootFitting));
 }
 
 #[test]
