@@ -30,6 +30,7 @@ pub(crate) enum Command {
     /// Show what this machine has of what the lab needs, and how to get the rest.
     Doctor,
     Test(Test),
+    Fuzz(Fuzz),
     /// Print the JSON Schema of the results that `scenario --json` writes.
     Schema,
 }
@@ -117,6 +118,28 @@ pub(crate) struct Test {
     /// Leave out the tests that boot guests.
     #[arg(long)]
     pub(crate) no_guests: bool,
+}
+
+/// Fuzz what reads untrusted bytes, guided by coverage: descriptions, frames, scenarios, consoles; and the orchestrator.
+#[derive(Debug, Args)]
+pub(crate) struct Fuzz {
+    /// Targets, by the names of the programs in `fuzz/fuzz_targets`. All of them if none is named.
+    #[arg(value_name = "TARGET", value_parser = target)]
+    pub(crate) targets: Vec<String>,
+    /// Seconds for each of them.
+    #[arg(long, default_value = "60", value_name = "SECONDS")]
+    pub(crate) seconds: u32,
+    /// Install what is missing without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+fn target(text: &str) -> Result<String, String> {
+    let targets = crate::fuzz::targets().map_err(|error| error.to_string())?;
+    if targets.iter().any(|target| target == text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is no target: {}", targets.join(", ")))
 }
 
 fn interface(text: &str) -> Result<protocol::message::Interface, String> {

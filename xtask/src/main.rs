@@ -3,6 +3,7 @@
 mod cli;
 mod doctor;
 mod exit;
+mod fuzz;
 mod scenario;
 mod test;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         cli::Command::Scenario(options) => scenario::run(&options, &cancel),
         cli::Command::Doctor => doctor::run(),
         cli::Command::Test(options) => test::run(&options, &cancel),
+        cli::Command::Fuzz(options) => fuzz::run(&options, &cancel),
         cli::Command::Schema => {
             println!("{}", lab::report::json_schema());
             Exit::Passed

@@ -69,7 +69,7 @@ fn tests(shell: &Shell, options: &Test) -> Result<(), Failure> {
     }
     if options.no_guests {
         cmd!(shell, "cargo test --quiet --locked --workspace --lib --bins").run()?;
-        return Ok(cmd!(shell, "cargo test --quiet --locked --test scenario_files --test cli").run()?);
+        return Ok(cmd!(shell, "cargo test --quiet --locked --test scenario_files --test cli --test seeds").run()?);
     }
     Ok(cmd!(shell, "cargo test --quiet --locked --workspace").run()?)
 }

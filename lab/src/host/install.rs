@@ -54,7 +54,29 @@ fn indent(lines: &[String]) -> String {
 /// # Errors
 /// Something is missing and cannot or may not be installed from here.
 pub fn ensure(cache: &Cache, consent: Consent, progress: &dyn Progress, cancel: &Cancel) -> Result<Vec<Check>, Error> {
-    let checks = Doctor::new(cache).inspect();
+    ensure_all(&|| Doctor::new(cache).inspect(), consent, progress, cancel)
+}
+
+/// The same for what fuzzing needs, which nothing else does.
+///
+/// # Errors
+/// As for [`ensure`].
+pub fn ensure_for_fuzzing(
+    cache: &Cache,
+    consent: Consent,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<Check>, Error> {
+    ensure_all(&|| Doctor::new(cache).inspect_for_fuzzing(), consent, progress, cancel)
+}
+
+fn ensure_all(
+    inspect: &dyn Fn() -> Vec<Check>,
+    consent: Consent,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<Check>, Error> {
+    let checks = inspect();
     let missing: Vec<&Check> = checks.iter().filter(|check| !check.is_good()).collect();
     if missing.is_empty() {
         return Ok(checks);
@@ -84,7 +106,7 @@ pub fn ensure(cache: &Cache, consent: Consent, progress: &dyn Progress, cancel: 
         install_rust_part(&check.remedy, progress, cancel)?;
     }
 
-    let checks = Doctor::new(cache).inspect();
+    let checks = inspect();
     let still: Vec<String> = checks.iter().filter(|check| !check.is_good()).map(ToString::to_string).collect();
     if still.is_empty() { Ok(checks) } else { Err(Error::StillMissing(still)) }
 }

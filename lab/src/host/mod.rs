@@ -2,6 +2,7 @@
 
 mod cancel;
 mod doctor;
+mod fuzzing;
 mod install;
 pub mod process;
 mod progress;
@@ -11,7 +12,7 @@ mod versions;
 pub use cancel::{Cancel, Subscription};
 pub use doctor::{Check, Doctor, Found, GUEST_TARGET, Remedy};
 pub(crate) use install::apt_percent;
-pub use install::{Consent, Error, ensure};
+pub use install::{Consent, Error, ensure, ensure_for_fuzzing};
 pub use progress::{Progress, Silent};
 pub use system::{Family, Package, find_program};
 pub use versions::{Toolchain, Versions};
