@@ -15,8 +15,11 @@ pub mod frame;
 pub mod orchestrator;
 pub mod scenario;
 
+/// What is done with an input; it panics if something is wrong.
+pub type Target = fn(&[u8]);
+
 /// All targets, by the names of their programs.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("console", console::run),
     ("description", description::run),
     ("frame", frame::run),
@@ -42,7 +45,7 @@ macro_rules! target {
 ///
 /// # Errors
 /// One of them cannot be read.
-pub fn replay(run: fn(&[u8])) -> std::io::Result<()> {
+pub fn replay(run: Target) -> std::io::Result<()> {
     for path in std::env::args_os().skip(1) {
         run(&std::fs::read(&path)?);
         println!("{}", path.display());

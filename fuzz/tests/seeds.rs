@@ -9,6 +9,7 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use fuzz::Target;
 use mutate::Dice;
 
 /// Inputs made of each target's seeds. `cargo xtask fuzz` makes millions.
@@ -23,7 +24,7 @@ fn every_seed_and_many_like_them_pass() {
     });
 }
 
-fn target(name: &str, run: fn(&[u8])) {
+fn target(name: &str, run: Target) {
     let seeds = seeds(name);
     assert!(!seeds.is_empty(), "{name} has no seeds");
     let pass = |what: &str, input: &[u8]| {
@@ -52,12 +53,12 @@ fn seeds(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
         collect(&here.join("../scenarios"), &mut files);
     }
     files.sort();
-    files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    files.into_iter().map(|path| (path.clone(), fs::read(path).expect("a seed can be read"))).collect()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("seeds have a folder") {
+        let path = entry.expect("a folder can be read").path();
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_none_or(|extension| extension != "md") {

@@ -49,7 +49,7 @@ fn fields(writer: &mut BodyWriter<'_>, object: &Object<'_>) -> Result<(), WireEr
     if let Some(pages) = object.pages() {
         let extents: Vec<Extent> = pages.extents().collect();
         // Both ways to write them.
-        if extents.len() % 2 == 0 {
+        if extents.len().is_multiple_of(2) {
             writer.all_pages(pages.size, &extents)?;
         } else {
             writer.pages(pages.size, extents.len())?;
