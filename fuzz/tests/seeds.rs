@@ -13,7 +13,7 @@ use fuzz::Target;
 use mutate::Dice;
 
 /// Inputs made of each target's seeds. `cargo xtask fuzz` makes millions.
-const ROUNDS: u32 = 4_000;
+const ROUNDS: u32 = 10_000;
 
 #[test]
 fn every_seed_and_many_like_them_pass() {
