@@ -2,39 +2,52 @@
 
 use arbitrary::Arbitrary;
 use kmod_core::wire::crc::{checksum, crc32c};
-use kmod_core::wire::{EXTENT_LEN, HEADER_LEN, Piece, kind, root_len, seal_body, seal_root, write_root};
+use kmod_core::wire::{EXTENT_LEN, HEADER_LEN, Piece, kind, root_len, seal_root, write_root};
 
 use super::SHIFT;
 
 const AT_LENGTH: usize = 16;
-const AT_BODY_SUM: usize = 44;
-const AT_BODY_LENGTH: usize = 48;
 const AT_SUM: usize = 60;
+const OBJECT_HEAD: usize = 16;
+const AT_OBJECT_LENGTH: usize = 8;
+const AT_OBJECT_SUM: usize = 12;
 
-/// Makes the checksums those of the bytes, as a liar would, and touches nothing else.
-pub(super) fn fit(root: &mut [u8], body: &[u8]) {
-    let number = |root: &[u8], at: usize| {
-        let bytes = root.get(at..)?.first_chunk::<8>()?;
-        usize::try_from(u64::from_le_bytes(*bytes)).ok()
-    };
-    if let Some(body) = number(root, AT_BODY_LENGTH).and_then(|length| body.get(..length)) {
-        root[AT_BODY_SUM..AT_BODY_SUM + 4].copy_from_slice(&checksum(crc32c, body).to_le_bytes());
-    }
-    if let Some(whole) = number(root, AT_LENGTH).and_then(|length| root.get_mut(..length))
+/// Makes the checksum of a root that of its bytes, as a liar would, and touches nothing else.
+pub(super) fn fit_root(root: &mut [u8]) {
+    let length = root.get(AT_LENGTH..).and_then(|rest| rest.first_chunk());
+    let length = length.and_then(|bytes| usize::try_from(u64::from_le_bytes(*bytes)).ok());
+    if let Some(whole) = length.and_then(|length| root.get_mut(..length))
         && whole.len() >= HEADER_LEN
     {
-        whole[AT_SUM..HEADER_LEN].fill(0);
-        let sum = checksum(crc32c, whole);
-        whole[AT_SUM..HEADER_LEN].copy_from_slice(&sum.to_le_bytes());
+        fit_at(whole, AT_SUM);
     }
+}
+
+/// The same of the objects of a body, as far as their lengths lead.
+pub(super) fn fit_objects(body: &mut [u8]) {
+    let mut rest = body;
+    while let Some(length) = rest.get(AT_OBJECT_LENGTH..).and_then(|rest| rest.first_chunk()) {
+        let length = u32::from_le_bytes(*length) as usize;
+        if length < OBJECT_HEAD || length > rest.len() {
+            break;
+        }
+        let (object, after) = rest.split_at_mut(length);
+        fit_at(object, AT_OBJECT_SUM);
+        rest = after;
+    }
+}
+
+fn fit_at(bytes: &mut [u8], at: usize) {
+    bytes[at..at + 4].fill(0);
+    let sum = checksum(crc32c, bytes);
+    bytes[at..at + 4].copy_from_slice(&sum.to_le_bytes());
 }
 
 /// A frozen root, as the module writes it.
 pub(super) fn root(pieces: &[Piece], body: &[u8]) -> Vec<u8> {
     let mut root = vec![0xee; root_len(pieces.len()).expect("few pieces")];
-    let written = write_root(&mut root, 1, SHIFT, pieces.iter().copied(), body.len(), crc32c);
+    let written = write_root(&mut root, 1, SHIFT, pieces.iter().copied(), body, crc32c);
     assert_eq!(written, Ok(root.len()), "measured exactly");
-    seal_body(&mut root, body, crc32c).expect("just written");
     seal_root(&mut root, crc32c).expect("just written");
     root
 }
@@ -68,11 +81,16 @@ enum Run {
     Any(u64, u64, u32, u32),
 }
 
-/// These records, one behind the other.
+/// These records, one behind the other; the lengths and checksums of objects are right, but for a flaw.
 pub(super) fn body(records: &[Record<'_>]) -> Vec<u8> {
-    let mut body = Vec::new();
+    let (mut body, mut begun) = (Vec::new(), None);
     for Record { what, not_required, flaw } in records {
         let (kind, mut payload) = what.encode();
+        let is_object = kind < kind::ATTRIBUTES;
+        if is_object {
+            let here = body.len();
+            end(&mut body, begun.replace(here));
+        }
         match flaw {
             1 => payload.push(0),
             2 => drop(payload.pop()),
@@ -83,10 +101,25 @@ pub(super) fn body(records: &[Record<'_>]) -> Vec<u8> {
         body.extend(kind.to_le_bytes());
         body.extend(flags.to_le_bytes());
         body.extend(if *flaw == 4 { length.wrapping_add(8) } else { length }.to_le_bytes());
+        if is_object {
+            body.extend([0; OBJECT_HEAD - AT_OBJECT_LENGTH]);
+        }
         body.extend(payload);
         body.resize(body.len().next_multiple_of(8), u8::from(*flaw == 5));
+        if *flaw == 6 {
+            // It ends too early, and what follows is of none.
+            end(&mut body, begun.take());
+        }
     }
+    end(&mut body, begun);
     body
+}
+
+fn end(body: &mut [u8], begun: Option<usize>) {
+    let Some(begun) = begun else { return };
+    let length = (body.len() - begun) as u32;
+    body[begun + AT_OBJECT_LENGTH..begun + AT_OBJECT_SUM].copy_from_slice(&length.to_le_bytes());
+    fit_at(&mut body[begun..], AT_OBJECT_SUM);
 }
 
 impl What<'_> {

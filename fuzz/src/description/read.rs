@@ -36,7 +36,7 @@ pub(super) fn object(object: &Object<'_>) {
     object.pages().iter().for_each(pages);
 }
 
-fn pages(pages: &Pages<'_>) {
+pub(super) fn pages(pages: &Pages<'_>) {
     let (mut free, mut last) = (0, 0);
     for extent in pages.extents() {
         let count = extent.pages().expect("checked");

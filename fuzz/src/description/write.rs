@@ -18,7 +18,7 @@ fn exactly(write: impl Fn(&mut dyn Sink) -> Result<(), WireError>) -> Vec<u8> {
 /// Objects as they were read, what this code does not know included.
 pub(super) fn again(objects: &[Object<'_>]) -> Vec<u8> {
     exactly(|sink| {
-        let mut writer = BodyWriter::new(sink, SHIFT);
+        let mut writer = BodyWriter::new(sink, SHIFT, crc32c);
         objects.iter().try_for_each(|object| writer.again(object))?;
         writer.finish()
     })
@@ -27,7 +27,7 @@ pub(super) fn again(objects: &[Object<'_>]) -> Vec<u8> {
 /// What a reader accepts, a writer could have written.
 pub(super) fn by_fields(object: &Object<'_>) {
     let body = exactly(|sink| {
-        let mut writer = BodyWriter::new(sink, SHIFT);
+        let mut writer = BodyWriter::new(sink, SHIFT, crc32c);
         fields(&mut writer, object)?;
         writer.finish()
     });
