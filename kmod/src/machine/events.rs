@@ -149,7 +149,11 @@ impl Machine {
             } else {
                 ", as this kernel cannot pass them on"
             };
-            pr_warn!("{} files were never restored, and are lost now{}\n", open, why);
+            pr_warn!(
+                "{} files were never restored, and are lost now{}\n",
+                open,
+                why
+            );
             return Ok(());
         }
         incoming.preserve_unclaimed()?;
