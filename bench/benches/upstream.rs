@@ -70,7 +70,7 @@ fn compare(options: &Options, cancel: &Cancel) -> Result<(), Failure> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let terminal = Terminal::new(false);
     let cache = Cache::open()?;
-    ensure(&cache, Consent::Ask, &terminal, cancel)?;
+    ensure(&cache, Profile::Fast.compiler(), Consent::Ask, &terminal, cancel)?;
     let runs = tempfile::tempdir()?;
     let setup = Setup {
         workspace,

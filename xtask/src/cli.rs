@@ -27,8 +27,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Scenario(Box<Scenario>),
-    /// Show what this machine has of what the lab needs, and how to get the rest.
-    Doctor,
+    Doctor(Doctor),
     Test(Test),
     Fuzz(Fuzz),
     /// Print the JSON Schema of the results that `scenario --json` writes.
@@ -107,6 +106,14 @@ pub(crate) struct Scenario {
     /// Tell each step.
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// Show what this machine has of what the lab needs, and how to get the rest.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// What kernels are to be built for.
+    #[arg(long, default_value = "fast", value_name = "fast|debug")]
+    pub(crate) profile: Profile,
 }
 
 /// Run everything that must pass: format, lints, documentation, host tests, and real guests.

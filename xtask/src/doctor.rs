@@ -3,9 +3,10 @@
 use lab::cache::Cache;
 use lab::host::{Doctor, Family};
 
+use crate::cli::Doctor as Options;
 use crate::exit::Exit;
 
-pub(crate) fn run() -> Exit {
+pub(crate) fn run(options: &Options) -> Exit {
     let cache = match Cache::open() {
         Ok(cache) => cache,
         Err(error) => {
@@ -14,7 +15,7 @@ pub(crate) fn run() -> Exit {
         }
     };
     let mut missing = 0;
-    for check in Doctor::new(&cache).inspect() {
+    for check in Doctor::new(&cache).inspect(options.profile.compiler()) {
         let good = check.is_good();
         println!("{} {check}", if good { "ok     " } else { "MISSING" });
         if !good {

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     }
     let exit = match command {
         cli::Command::Scenario(options) => scenario::run(&options, &cancel),
-        cli::Command::Doctor => doctor::run(),
+        cli::Command::Doctor(options) => doctor::run(&options),
         cli::Command::Test(options) => test::run(&options, &cancel),
         cli::Command::Fuzz(options) => fuzz::run(&options, &cancel),
         cli::Command::Schema => {

@@ -158,7 +158,7 @@ fn perform(
 ) -> Result<Exit, Box<dyn std::error::Error>> {
     let cache = Cache::open()?;
     let consent = if options.yes { Consent::Given } else { Consent::Ask };
-    ensure(&cache, consent, terminal, cancel)?;
+    ensure(&cache, options.profile.compiler(), consent, terminal, cancel)?;
     let named: BTreeSet<String> = plans.iter().flat_map(|(_, plan)| plan.kernels()).map(str::to_owned).collect();
     let setup = Setup {
         workspace: crate::workspace(),

@@ -2,7 +2,7 @@
 
 use lab::cache::Cache;
 use lab::host::{Cancel, Consent, GUEST_TARGET, ensure, find_program};
-use lab::kernel::{KernelSource, Provider, module};
+use lab::kernel::{KernelSource, Profile, Provider, module};
 use lab::report::terminal::Terminal;
 use xshell::{Shell, cmd};
 
@@ -18,7 +18,7 @@ pub(crate) fn run(options: &Test, cancel: &Cancel) -> Exit {
     let terminal = Terminal::new(false);
     let ready = Cache::open().map_err(Failure::from).and_then(|cache| {
         let consent = if options.yes { Consent::Given } else { Consent::Ask };
-        ensure(&cache, consent, &terminal, cancel)?;
+        ensure(&cache, Profile::default().compiler(), consent, &terminal, cancel)?;
         let shell = Shell::new()?;
         shell.change_dir(crate::workspace());
         Ok((cache, shell))

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::compiler::Compiler;
 use super::system::{Family, Package, find_program};
 use super::versions::{Toolchain, Versions, number_in};
 use crate::cache::Cache;
@@ -119,6 +120,9 @@ const HEADERS: &[(&str, &str, &str, Package)] = &[
 pub(super) const LIBCLANG: Package =
     Package { apt: "libclang1", dnf: "clang-libs", pacman: "clang", zypper: "libclang13" };
 
+/// The package of clang; likewise.
+pub(super) const CLANG: Package = Package::same("clang");
+
 const QEMU: Package =
     Package { apt: "qemu-system-x86", dnf: "qemu-system-x86-core", pacman: "qemu-system-x86", zypper: "qemu-x86" };
 
@@ -135,9 +139,10 @@ impl Doctor {
         Self { versions: Versions::recall(cache) }
     }
 
-    /// Checks everything. Where nothing changed since the last time, no process is started.
+    /// Checks everything that kernels take whose C this one compiles. Where nothing changed since the last time, no
+    /// process is started.
     #[must_use]
-    pub fn inspect(&self) -> Vec<Check> {
+    pub fn inspect(&self, compiler: Compiler) -> Vec<Check> {
         let mut checks = vec![self.qemu()];
         checks.extend(PROGRAMS.iter().map(|&(name, needed, package)| Check {
             name,
@@ -151,6 +156,8 @@ impl Doctor {
             needed,
             remedy: Remedy::Package(package),
         }));
+        // gcc is needed in any case, for what a build itself runs.
+        checks.extend((compiler == Compiler::Clang).then(|| self.clang()));
         checks.push(libclang());
         checks.push(self.bindgen());
         checks.extend(self.rust());
@@ -163,6 +170,15 @@ impl Doctor {
             found: at_least(self.versions.of("qemu-system-x86_64"), (7, 2)),
             needed: "QEMU 7.2 or later runs the guest",
             remedy: Remedy::Package(QEMU),
+        }
+    }
+
+    fn clang(&self) -> Check {
+        Check {
+            name: "clang",
+            found: at_least(Compiler::Clang.find(&self.versions).map(|(_, said)| said), (17, 0)),
+            needed: "clang 17 or later compiles C that is checked together with Rust",
+            remedy: Remedy::Package(CLANG),
         }
     }
 

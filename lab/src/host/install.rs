@@ -5,9 +5,10 @@ use std::process::Command;
 
 use xshell::{Shell, cmd};
 
-use super::doctor::{Check, Doctor, LIBCLANG, Remedy};
+use super::compiler::Compiler;
+use super::doctor::{CLANG, Check, Doctor, LIBCLANG, Remedy};
 use super::process::{self, Watched};
-use super::system::{Family, cargo_home, find_program};
+use super::system::{Family, Package, cargo_home, find_program};
 use super::{Cancel, Progress};
 use crate::cache::Cache;
 
@@ -49,12 +50,19 @@ fn indent(lines: &[String]) -> String {
     lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Sees to it that everything the doctor checks is there. With nothing to do it starts no process.
+/// Sees to it that everything the doctor checks is there, for kernels whose C this one compiles. With nothing to do it
+/// starts no process.
 ///
 /// # Errors
 /// Something is missing and cannot or may not be installed from here.
-pub fn ensure(cache: &Cache, consent: Consent, progress: &dyn Progress, cancel: &Cancel) -> Result<Vec<Check>, Error> {
-    ensure_all(&|| Doctor::new(cache).inspect(), consent, progress, cancel)
+pub fn ensure(
+    cache: &Cache,
+    compiler: Compiler,
+    consent: Consent,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<Check>, Error> {
+    ensure_all(&|| Doctor::new(cache).inspect(compiler), consent, progress, cancel)
 }
 
 /// The same for what fuzzing needs, which nothing else does.
@@ -116,8 +124,8 @@ fn commands(missing: &[&Check], family: Family) -> Vec<String> {
     let packages: Vec<String> = missing
         .iter()
         .filter_map(|check| match check.remedy {
-            Remedy::Package(package) if family == Family::Apt && package == LIBCLANG => {
-                Some("libclang1-19 (or newer)".to_owned())
+            Remedy::Package(package) if family == Family::Apt && NUMBERED.contains(&package) => {
+                Some(format!("{}-19 (or newer)", package.apt))
             }
             Remedy::Package(package) => Some(package.name(family).to_owned()),
             _ => None,
@@ -183,7 +191,7 @@ fn install_packages(
         let mut arguments = words("install --yes --no-install-recommends -o APT::Status-Fd=1");
         for check in missing {
             match check.remedy {
-                Remedy::Package(package) if package == LIBCLANG => arguments.push(newest_libclang()),
+                Remedy::Package(package) if NUMBERED.contains(&package) => arguments.push(newest(package)),
                 Remedy::Package(package) => arguments.push(package.apt.to_owned()),
                 _ => {}
             }
@@ -220,18 +228,22 @@ pub(crate) fn apt_percent(line: &str) -> Option<u64> {
     Some(base + percent.min(100))
 }
 
-/// Debian numbers libclang's packages; the newest is as good as any from 17 on.
-fn newest_libclang() -> String {
+/// Packages that Debian numbers, several versions side by side.
+const NUMBERED: [Package; 2] = [LIBCLANG, CLANG];
+
+/// The newest of those; it is as good as any from 17 on.
+fn newest(package: Package) -> String {
+    let stem = format!("{}-", package.apt);
     let listed = Shell::new()
         .ok()
-        .and_then(|shell| cmd!(shell, "apt-cache --names-only search ^libclang1-[0-9]+$").quiet().read().ok())
+        .and_then(|shell| cmd!(shell, "apt-cache --names-only search ^{stem}[0-9]+$").quiet().read().ok())
         .unwrap_or_default();
     let newest = listed
         .lines()
-        .filter_map(|line| line.split(' ').next()?.strip_prefix("libclang1-")?.parse::<u32>().ok())
+        .filter_map(|line| line.split(' ').next()?.strip_prefix(&stem)?.parse::<u32>().ok())
         .max()
         .unwrap_or(19);
-    format!("libclang1-{newest}")
+    format!("{stem}{newest}")
 }
 
 fn install_rust_part(remedy: &Remedy, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
@@ -277,6 +289,9 @@ mod tests {
         assert_eq!(typed[1..], ["cargo install --locked bindgen-cli@1.0.0", "rustup component add rust-src"]);
         assert_eq!(commands(&checks, Family::Pacman)[0], "sudo pacman -S --needed gcc clang");
         assert!(commands(&checks, Family::Apt)[0].contains("gcc libclang1-19"));
+        let clang = missing("clang", Remedy::Package(CLANG));
+        assert_eq!(commands(&[&clang], Family::Zypper), ["sudo zypper install clang"]);
+        assert!(commands(&[&clang], Family::Apt)[0].contains("clang-19 (or newer)"));
     }
 
     #[test]

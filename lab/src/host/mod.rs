@@ -1,6 +1,7 @@
 //! This machine: what it has, what it lacks, and how commands run on it.
 
 mod cancel;
+mod compiler;
 mod doctor;
 mod fuzzing;
 mod install;
@@ -10,6 +11,7 @@ mod system;
 mod versions;
 
 pub use cancel::{Cancel, Subscription};
+pub use compiler::Compiler;
 pub use doctor::{Check, Doctor, Found, GUEST_TARGET, Remedy};
 pub(crate) use install::apt_percent;
 pub use install::{Consent, Error, ensure, ensure_for_fuzzing};

@@ -73,7 +73,7 @@ fn attempt(
             };
             place().map_err(|source| Error::io("copy", &sources.join(file), source))?;
         }
-        let tools = Tools::find(job.cache);
+        let tools = Tools::find(job.cache, kernel.profile.compiler());
         let mut command = tools.make(&kernel.source_dir, &kernel.build_dir);
         command.arg(format!("M={}", copy.display())).args(options).arg("modules");
         let log = job.cache.root().join("logs").join(format!("{kind}.{key}.log"));

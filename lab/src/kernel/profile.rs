@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::host::Compiler;
 pub use crate::result::Profile;
 
 /// The fragment that every guest kernel is built with.
@@ -10,8 +11,8 @@ pub const GUEST: &str = include_str!("../../kernel-config/guest.config");
 /// What a kernel that watches itself is built with besides.
 pub const DEBUG: &str = include_str!("../../kernel-config/debug.config");
 
-/// A profile changes what is built through its options alone: what the cache keeps by what it was built from, it keeps
-/// by its profile too.
+/// A profile changes what is built through its options and its compiler alone: what the cache keeps by what it was built
+/// from, it keeps by its profile too.
 impl Profile {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Fast, Self::Debug];
@@ -22,6 +23,14 @@ impl Profile {
         match self {
             Self::Fast => GUEST.to_owned(),
             Self::Debug => format!("{GUEST}\n{DEBUG}"),
+        }
+    }
+
+    /// What compiles the C of its kernels and of their modules.
+    #[must_use]
+    pub fn compiler(self) -> Compiler {
+        match self {
+            Self::Fast | Self::Debug => Compiler::Gcc,
         }
     }
 

@@ -97,7 +97,7 @@ impl<'a> Provider<'a> {
     pub fn obtain(&self, source: &KernelSource, progress: &dyn Progress, cancel: &Cancel) -> Result<Kernel, Error> {
         let job = Job { cache: self.cache, progress, cancel };
         let fragment = Fragment::parse(&self.fragment)?;
-        let tools = Tools::find(self.cache);
+        let tools = Tools::find(self.cache, self.profile.compiler());
         match source {
             KernelSource::Path(path) => self.in_place(path, source, &fragment, &tools, &job),
             _ => self.fetched(source, &fragment, &tools, &job),

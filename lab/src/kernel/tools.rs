@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cache::Cache;
-use crate::host::{Toolchain, Versions, find_program};
+use crate::host::{Compiler, Toolchain, Versions, find_program};
 
 /// Variables of the caller that would change a build without changing its key.
 const MEDDLERS: [&str; 22] = [
@@ -39,17 +39,21 @@ pub(super) struct Tools {
     pub(super) linker: String,
     pub(super) rustc: Option<String>,
     pub(super) bindgen: Option<String>,
+    /// For make, where it would take another one by itself.
+    cc: Option<PathBuf>,
     bindgen_path: Option<PathBuf>,
     toolchain: Option<PathBuf>,
 }
 
 impl Tools {
-    /// Those of this machine.
-    pub(super) fn find(cache: &Cache) -> Self {
+    /// Those of this machine, with this one for C.
+    pub(super) fn find(cache: &Cache, compiler: Compiler) -> Self {
         let versions = Versions::recall(cache);
         let toolchain = Toolchain::locate();
+        let (program, said) = compiler.find(&versions).unwrap_or_else(|| (compiler.name().into(), String::new()));
         Self {
-            compiler: versions.of("gcc").unwrap_or_default(),
+            compiler: said,
+            cc: (compiler != Compiler::Gcc).then_some(program),
             linker: versions.of("ld").unwrap_or_default(),
             rustc: toolchain.as_ref().and_then(|it| versions.of_file(&it.rustc())),
             bindgen: versions.of("bindgen"),
@@ -73,6 +77,10 @@ impl Tools {
         let mut command = Command::new("make");
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         command.arg("-C").arg(tree).arg(format!("O={}", build.display())).arg(format!("-j{jobs}"));
+        // Of LLVM only this: GNU's linker and the rest of binutils serve both, and the build's own tools stay gcc's.
+        if let Some(cc) = &self.cc {
+            command.arg(format!("CC={}", cc.display()));
+        }
         // cargo installs there, and not everyone has it in PATH.
         if let Some(bindgen) = &self.bindgen_path {
             command.arg(format!("BINDGEN={}", bindgen.display()));
