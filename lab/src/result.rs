@@ -71,6 +71,8 @@ pub enum Profile {
     Fast,
     /// Checks of locks, memory, lists and leaks, and faults on demand: its figures do not count.
     Debug,
+    /// A check of each access to memory, in C and in Rust: its figures do not count.
+    Kasan,
 }
 
 /// A kernel that took part.
@@ -82,7 +84,7 @@ pub struct KernelFacts {
     pub release: String,
     /// `/proc/version` in the guest: names this very build.
     pub version: String,
-    /// What it was built for. Figures of time of a debug kernel are compared with none.
+    /// What it was built for. Figures of time of one that is not fast are compared with none.
     #[serde(default)]
     pub profile: Profile,
     /// Where its source came from.

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 
 use lab::cache::Cache;
-use lab::host::{Cancel, Progress, Silent};
+use lab::host::{Cancel, Compiler, Progress, Silent};
 use lab::kernel::{Error, Kernel, KernelSource, Profile, Provider, module};
 use tempfile::TempDir;
 
@@ -35,10 +35,12 @@ prepare:
 	echo 7.3.4 > $(O)/include/config/kernel.release
 	echo '#define LINUX_COMPILE_BY "'$(KBUILD_BUILD_USER)'"' > $(O)/include/generated/compile.h
 	echo '#define LINUX_COMPILE_HOST "'$(KBUILD_BUILD_HOST)'"' >> $(O)/include/generated/compile.h
+	echo '#define LINUX_COMPILER "'$(CC)'"' >> $(O)/include/generated/compile.h
 	echo '#define UTS_VERSION "#1 SMP"' > $(O)/include/generated/utsversion.h
 ifdef M
 modules:
 	test -z '$(CLIPPY)'
+	echo '$(CC)' > $(O)/module-cc
 	gcc -c $(M)/hello.c -o $(M)/hello.ko
 else
 modules: bzImage
@@ -193,7 +195,7 @@ fn a_refused_option_stops_the_build_with_the_reason() {
 #[test]
 fn each_profile_has_a_build_of_its_own() {
     let bench = Bench::new();
-    let [fast, debug] = Profile::ALL.map(|profile| {
+    let [fast, debug, kasan] = Profile::ALL.map(|profile| {
         let provider = Provider::new(&bench.cache).with_profile(profile);
         let kernel = provider.obtain(&bench.source(), &Silent, &Cancel::new()).unwrap();
         assert_eq!(kernel.profile, profile);
@@ -204,6 +206,27 @@ fn each_profile_has_a_build_of_its_own() {
     assert_ne!(fast.key, debug.key);
     assert_ne!(fast.build_dir, debug.build_dir);
     assert_ne!(fast.config_sha256, debug.config_sha256);
+    assert!(kasan.key != fast.key && kasan.build_dir != debug.build_dir && kasan.config_sha256 != debug.config_sha256);
+}
+
+#[test]
+fn a_kernel_and_its_modules_are_compiled_by_what_the_profile_says() {
+    let bench = Bench::new();
+    let sources = bench.dir.path().join("kmod");
+    fs::create_dir(&sources).unwrap();
+    fs::write(sources.join("hello.c"), "int hello;\n").unwrap();
+    let keys = Profile::ALL.map(|profile| {
+        // The options are the same: only the compiler tells.
+        let provider = bench.provider("").with_profile(profile).with_fragment("");
+        let kernel = provider.obtain(&bench.source(), &Silent, &Cancel::new()).unwrap();
+        module::build(&bench.cache, &kernel, &sources, &Silent, &Cancel::new()).unwrap();
+        let for_module = fs::read_to_string(kernel.build_dir.join("module-cc")).unwrap();
+        let clang = profile.compiler() == Compiler::Clang;
+        assert_eq!(kernel.version_string.contains("clang"), clang, "{profile}: {}", kernel.version_string);
+        assert_eq!(for_module.contains("clang"), clang, "{profile}: {for_module}");
+        kernel.key
+    });
+    assert!(keys[0] == keys[1] && keys[1] != keys[2], "{keys:?}");
 }
 
 #[test]

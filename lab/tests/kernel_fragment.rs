@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use lab::host::Compiler;
 use lab::kernel::{Fragment, GUEST, Kconfig, Profile, Series};
 use proptest::prelude::*;
 
@@ -126,23 +127,40 @@ fn the_labs_own_fragment_is_sound() {
 }
 
 #[test]
-fn the_debug_profile_is_the_fast_one_and_more() {
+fn the_other_profiles_are_the_fast_one_and_more() {
     let fast = Fragment::parse(&Profile::Fast.fragment()).unwrap();
-    let debug = Fragment::parse(&Profile::Debug.fragment()).unwrap();
-    for watch in ["PROVE_LOCKING", "DEBUG_ATOMIC_SLEEP", "DEBUG_KMEMLEAK", "KEXEC_HANDOVER_DEBUG", "KUNIT", "FAILSLAB"]
-    {
-        assert!(debug.enables(watch, SERIES) && !fast.enables(watch, SERIES), "{watch}");
+    let debug = ["PROVE_LOCKING", "DEBUG_ATOMIC_SLEEP", "DEBUG_KMEMLEAK", "KEXEC_HANDOVER_DEBUG", "KUNIT", "FAILSLAB"];
+    let kasan = ["KASAN", "KASAN_GENERIC", "KASAN_VMALLOC", "STACKTRACE", "KUNIT"];
+    for (profile, watches) in [(Profile::Debug, &debug[..]), (Profile::Kasan, &kasan)] {
+        let watched = Fragment::parse(&profile.fragment()).unwrap();
+        for watch in watches {
+            assert!(watched.enables(watch, SERIES) && !fast.enables(watch, SERIES), "{profile}: {watch}");
+        }
+        let watched = watched.for_series(SERIES);
+        let changed: Vec<_> = fast
+            .for_series(SERIES)
+            .lines()
+            .filter(|line| !watched.lines().any(|other| other == *line))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(changed, Vec::<String>::new(), "{profile}: a kernel that is watched has to be the kernel that runs");
     }
-    let debug = debug.for_series(SERIES);
-    let changed: Vec<_> = fast
-        .for_series(SERIES)
-        .lines()
-        .filter(|line| !debug.lines().any(|other| other == *line))
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(changed, Vec::<String>::new(), "a kernel that is watched has to be the kernel that runs");
+}
+
+#[test]
+fn rust_and_kasan_go_together_with_clang_alone() {
+    let kconfig = Kconfig::from_text("config RUST\n\tbool \"Rust\"\n\tdepends on !KASAN || CC_IS_CLANG\n");
+    let kasan = Fragment::parse("CONFIG_RUST=y\nCONFIG_KASAN=y\n").unwrap();
+    let problems = kasan.problems(SERIES, "CONFIG_KASAN=y\nCONFIG_CC_IS_GCC=y\n", || kconfig);
+    assert!(problems.len() == 1 && problems[0].contains("!KASAN || CC_IS_CLANG"), "{problems:?}");
+    assert_eq!(Profile::Kasan.compiler(), Compiler::Clang);
+    assert_eq!([Profile::Fast, Profile::Debug].map(Profile::compiler), [Compiler::Gcc; 2]);
+}
+
+#[test]
+fn a_profile_is_named_as_it_is_shown() {
     assert_eq!(Profile::ALL.map(|profile| profile.to_string().parse()), Profile::ALL.map(Ok));
-    assert!("".parse::<Profile>().is_err() && "Debug".parse::<Profile>().unwrap_err().contains("fast or debug"));
+    assert!("".parse::<Profile>().is_err() && "Debug".parse::<Profile>().unwrap_err().contains("fast, debug or kasan"));
 }
 
 proptest! {

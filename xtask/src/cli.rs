@@ -47,6 +47,7 @@ Examples:
   cargo xtask scenario --kernel path:~/linux    your own tree, built in place, incrementally
   cargo xtask scenario --kernel git:~/linux#topic
   cargo xtask scenario --profile debug          kernels that watch themselves: lockdep, poisoned memory, leaks
+  cargo xtask scenario --profile kasan          kernels and a module whose every access to memory is checked
   cargo xtask scenario --json results.json      for machines; `cargo xtask schema` describes it
 
 The first run installs what is missing and builds a kernel, which takes minutes; later ones start at once.";
@@ -77,9 +78,10 @@ pub(crate) struct Scenario {
     /// The kernel to boot: 7.3, 7.3.4, path:DIR, git:REPOSITORY#REF, or a tarball's URL.
     #[arg(long, default_value = "7.3", value_name = "KERNEL")]
     pub(crate) kernel: KernelSource,
-    /// What kernels are built for: `fast`, whose figures count, or `debug`, which checks locks, memory, lists and leaks
-    /// and is several times slower: it gets five times the seconds of `--timeout` and `--silence`.
-    #[arg(long, default_value = "fast", value_name = "fast|debug")]
+    /// What kernels are built for: `fast`, whose figures count; `debug`, which checks locks, memory, lists and leaks; or
+    /// `kasan`, which checks each access to memory, the module's C and Rust included, and is compiled by clang. The latter
+    /// two are several times slower: they get five times the seconds of `--timeout` and `--silence`.
+    #[arg(long, default_value = "fast", value_name = "fast|debug|kasan")]
     pub(crate) profile: Profile,
     /// What runs the guests. `auto` takes KVM only if a guest under it has booted and reported back. `icount` emulates
     /// and counts instructions instead of time: slower, and its figures do not depend on what else the host does.
@@ -111,8 +113,8 @@ pub(crate) struct Scenario {
 /// Show what this machine has of what the lab needs, and how to get the rest.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// What kernels are to be built for.
-    #[arg(long, default_value = "fast", value_name = "fast|debug")]
+    /// What kernels are to be built for: `kasan` needs clang besides.
+    #[arg(long, default_value = "fast", value_name = "fast|debug|kasan")]
     pub(crate) profile: Profile,
 }
 

@@ -19,7 +19,7 @@ const RESULTS: &str = "/sys/kernel/debug/kunit/liveupdate_lab/results";
 /// Every test of the module's passed, and there are some.
 pub(super) fn module_tests_pass(context: &mut Context) -> Result<(), Finding> {
     if !Path::new(BUILT_IN).exists() {
-        return Err(Finding::lacks("the kernel is built without CONFIG_KUNIT=y: the debug profile has it"));
+        return Err(Finding::lacks("the kernel is built without CONFIG_KUNIT=y: the debug and kasan profiles have it"));
     }
     // They run before the load returns.
     drop(context.device()?);

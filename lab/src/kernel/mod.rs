@@ -24,7 +24,7 @@ pub use fragment::Fragment;
 pub use job::Job;
 pub use kconfig::{Kconfig, Values};
 pub use module::Module;
-pub use profile::{DEBUG, GUEST, Profile};
+pub use profile::{DEBUG, GUEST, KASAN, Profile};
 pub use provider::{Kernel, Provider};
 pub use resolve::ResolvedSource;
 pub use source::{KernelSource, ParseError};

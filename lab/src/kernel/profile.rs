@@ -10,12 +10,14 @@ pub use crate::result::Profile;
 pub const GUEST: &str = include_str!("../../kernel-config/guest.config");
 /// What a kernel that watches itself is built with besides.
 pub const DEBUG: &str = include_str!("../../kernel-config/debug.config");
+/// What a kernel is built with besides that checks each access to memory.
+pub const KASAN: &str = include_str!("../../kernel-config/kasan.config");
 
 /// A profile changes what is built through its options and its compiler alone: what the cache keeps by what it was built
 /// from, it keeps by its profile too.
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Fast, Self::Debug];
+    pub const ALL: [Self; 3] = [Self::Fast, Self::Debug, Self::Kasan];
 
     /// The configuration that it asks for.
     #[must_use]
@@ -23,6 +25,7 @@ impl Profile {
         match self {
             Self::Fast => GUEST.to_owned(),
             Self::Debug => format!("{GUEST}\n{DEBUG}"),
+            Self::Kasan => format!("{GUEST}\n{KASAN}"),
         }
     }
 
@@ -31,14 +34,19 @@ impl Profile {
     pub fn compiler(self) -> Compiler {
         match self {
             Self::Fast | Self::Debug => Compiler::Gcc,
+            Self::Kasan => Compiler::Clang,
         }
     }
 
-    /// What its kernels are told besides, at boot: some checks are built in and yet off.
+    /// What its kernels are told besides, at boot: some checks are built in and yet off, or need room.
     #[must_use]
     pub fn command_line(self) -> &'static str {
         match self {
             Self::Fast => "",
+            // By default each of two scratch areas is twice what a boot takes, and for KASAN an eighth of all memory is
+            // the shadow alone: they would not fit. So much holds the next kernel's shadow and image. With five levels of
+            // page tables an interrupt during identify_cpu(), when no feature is known, takes all memory for nobody's.
+            Self::Kasan => "kho_scratch=70% no5lvl",
             Self::Debug => "debug_pagealloc=on page_poison=on page_table_check=on kmemleak.verbose=1",
         }
     }
@@ -48,7 +56,7 @@ impl Profile {
     pub fn patience(self) -> u32 {
         match self {
             Self::Fast => 1,
-            Self::Debug => 5,
+            Self::Debug | Self::Kasan => 5,
         }
     }
 
@@ -57,6 +65,7 @@ impl Profile {
         match self {
             Self::Fast => 1490,
             Self::Debug => 1560,
+            Self::Kasan => 1515,
         }
     }
 }
@@ -66,6 +75,7 @@ impl fmt::Display for Profile {
         f.write_str(match self {
             Self::Fast => "fast",
             Self::Debug => "debug",
+            Self::Kasan => "kasan",
         })
     }
 }
@@ -77,6 +87,6 @@ impl FromStr for Profile {
         Self::ALL
             .into_iter()
             .find(|profile| profile.to_string() == text)
-            .ok_or_else(|| format!("`{text}` is no profile: fast or debug"))
+            .ok_or_else(|| format!("`{text}` is no profile: fast, debug or kasan"))
     }
 }

@@ -61,8 +61,8 @@ impl Terminal {
             let rust = if kernel.module_sha256.is_some() { "with the module" } else { "without the module" };
             // Whoever did not ask for a profile need not learn that there are several.
             let profile = match kernel.profile {
-                Profile::Fast => "",
-                Profile::Debug => ", debug profile (its times do not count),",
+                Profile::Fast => String::new(),
+                slow => format!(", {slow} profile (its times do not count),"),
             };
             eprintln!(
                 "{:>12} Linux {}{profile} from {}, {rust}",

@@ -65,6 +65,23 @@ fn the_doctor_speaks_the_package_managers_language() {
 }
 
 #[test]
+fn clang_is_asked_for_only_by_the_profile_that_takes_it() {
+    let doctor = |machine: &Programs, profile: &str| {
+        ended(on_machine(&["doctor", "--profile", profile], machine.folder(), &cache())).exits(1)
+    };
+    let machine = builder();
+    for profile in ["fast", "debug"] {
+        let ended = doctor(&machine, profile);
+        assert!(!ended.out.contains(" clang:"), "{ended}");
+    }
+    doctor(&machine, "kasan").says(&["MISSING clang: missing; clang 17 or later", "install clang"]);
+    let machine = machine.with_script("clang", "echo 'Debian clang version 14.0.6'");
+    doctor(&machine, "kasan").says(&["MISSING clang: Debian clang version 14.0.6 is too old"]);
+    let machine = machine.with_script("clang-19", "echo 'Debian clang version 19.1.7 (3~deb12u1)'");
+    doctor(&machine, "kasan").says(&["ok      clang: Debian clang version 19.1.7"]);
+}
+
+#[test]
 fn a_scenario_without_qemu_says_what_to_install() {
     let machine = builder();
     let cache = cache();
