@@ -94,8 +94,9 @@ impl Incoming {
         }
         // SAFETY: All are there, reserved, and nobody knows of them but this.
         let body = unsafe { Mapped::new(&pieces) }?;
-        // SAFETY: The bytes stay where they are and do not change until `finish` releases them,
-        // which it does after the last use of what was parsed, where alone the borrow is kept.
+        // SAFETY: The bytes stay where they are and do not change until they are released, by
+        // `finish` or by a refusal below, which both is after the last use of what was parsed,
+        // where alone the borrow is kept.
         let bytes: &'static [u8] = unsafe { &*core::ptr::from_ref(body.bytes()) };
         let objects = match Body::parse(bytes, &parsed, crc32c) {
             Ok(objects) => objects,
