@@ -22,8 +22,9 @@ use crate::{
     frames,
 };
 
-/// How long a group of killed processes may take to be gone.
-const DYING: Duration = Duration::from_secs(2);
+/// How long a group of killed processes may take to be gone: where a machine is emulated, gigabytes that go back page
+/// by page take seconds.
+const DYING: Duration = Duration::from_secs(10);
 
 /// A running process, or one that has ended and is not yet mourned.
 pub(crate) struct Child {
