@@ -53,6 +53,12 @@ impl Clock {
         Some(Self { facts: ClockFacts { tsc_hz: ticks as f64 * 1e9 / ns, error_ppm: uncertain / ns * 1e6 } })
     }
 
+    /// Of a guest whose counter is the count of its instructions, in nanoseconds: the host's clock has no say in it.
+    #[must_use]
+    pub fn counted() -> Self {
+        Self { facts: ClockFacts { tsc_hz: 1e9, error_ppm: 0.0 } }
+    }
+
     /// The rate and how sure it is.
     #[must_use]
     pub fn facts(&self) -> ClockFacts {
@@ -83,6 +89,11 @@ mod tests {
         assert!((clock.facts().tsc_hz - 2e9).abs() < 1.0, "{clock:?}");
         assert!((clock.facts().error_ppm - 200.0).abs() < 1.0, "{clock:?}");
         assert_eq!(clock.ns(Span { from: Tsc(0), to: Tsc(2_000_000_000) }), Some(1_000_000_000));
+    }
+
+    #[test]
+    fn what_is_counted_is_nanoseconds() {
+        assert_eq!(Clock::counted().ns(Span { from: Tsc(5), to: Tsc(12) }), Some(7));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::machine::command::{self, Shape};
 use crate::measure::clock::{Clock, Reading};
 use crate::measure::fidelity::Frames;
 use crate::measure::timeline::Timeline;
-use crate::result::{Failure, FailureKind, Fidelity, Figure, Hop, HopTime, Proof, Run, StepRecord};
+use crate::result::{AcceleratorKind, Failure, FailureKind, Fidelity, Figure, Hop, HopTime, Proof, Run, StepRecord};
 use crate::scenario::Document;
 use crate::scenario::plan::{Action, HEARTBEAT, Plan};
 
@@ -53,7 +53,10 @@ pub(super) fn drive(
         let last = driver.last_words(artefacts);
         ended = ended.and(last);
     }
-    let clock = Clock::between(&driver.early, &driver.late);
+    let clock = match stage.accelerator.kind {
+        AcceleratorKind::Icount => Some(Clock::counted()),
+        AcceleratorKind::Kvm | AcceleratorKind::Tcg => Clock::between(&driver.early, &driver.late),
+    };
     run.clock = clock.map(|clock| clock.facts());
     if ended.is_ok() && clock.is_none() {
         ended = Err(Stop::Infrastructure("the guest's time stamp counter gives no clock".to_owned()));
