@@ -1,14 +1,14 @@
 //! The interfaces against one another: what the same bytes cost each, and how what they cost grows with the
 //! number of objects.
 //!
-//! `cargo bench -p bench --bench interfaces -- --rounds 5` (about two and a half minutes a round where the guest is
-//! emulated), or `-- --quick --rounds 1`, which leaves the largest out. All times are of the guest's own clock.
+//! `cargo bench -p bench --bench interfaces -- --rounds 3` (about three minutes a round), or `-- --quick --rounds 1`,
+//! which leaves the largest out. All times are of the guest's own clock, which unless asked otherwise counts its
+//! instructions: what differs from run to run is then the guest's own doing, such as where its pages lie.
 //!
 //! The same bytes go through all three interfaces in one kernel, in turn: preserved and given up again several
 //! times a live update, each interface first as often as the others; and retrieved in turn after it, from another one
 //! on each time. Objects go through one interface a guest, the interfaces alternating. What is to be compared is thus
-//! measured side by side, whatever else the host does; of what is left of that noise, which only ever adds, the
-//! minima are free.
+//! measured side by side, also where the clock is one that others can disturb.
 
 use std::path::Path;
 use std::process::ExitCode;
