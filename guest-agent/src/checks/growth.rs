@@ -63,6 +63,8 @@ fn published(body: usize) -> Result<(Published, usize), Finding> {
 /// Grows while an update is prepared, in vain first; shrinks never; and is as good as any other one.
 pub(super) fn leave(context: &mut Context) -> Result<Notes, Finding> {
     drop(context.device()?);
+    // Where it cannot be seen, that has to be found out in NORMAL.
+    Published::get(Way::Out)?.is_empty()?;
     let seed = crate::now().0;
     let instance = builder()?.fresh().mount()?;
     for number in 0..FILES {

@@ -11,6 +11,8 @@ use super::{
 
 const KHO: &str = "/sys/kernel/debug/kho";
 const PAGE_SHIFT: u32 = 12;
+/// How a device tree begins: before 7.1 nothing else can be published, so that the root lies behind one.
+const DEVICE_TREE: [u8; 4] = [0xd0, 0x0d, 0xfe, 0xed];
 
 /// Which way it goes.
 #[derive(Clone, Copy)]
@@ -19,6 +21,21 @@ pub(super) enum Way {
     In,
     /// For the next one.
     Out,
+}
+
+fn path(way: Way) -> String {
+    let way = match way {
+        Way::In => "in",
+        Way::Out => "out",
+    };
+    format!("{KHO}/{way}/sub_fdts/liveupdate-lab")
+}
+
+/// Pages that came with what the previous kernel published, as its kind of kernel wants it.
+pub(super) fn wrapping() -> Result<u64, Finding> {
+    observe::mounted("debugfs", "/sys/kernel/debug")?;
+    let published = fs::read(path(Way::In)).unwrap_or_default();
+    Ok(published.starts_with(&DEVICE_TREE).into())
 }
 
 /// The published block, as long as it was made.
@@ -31,12 +48,11 @@ impl Published {
         if !Path::new(KHO).join("out").is_dir() {
             return Err(Finding::lacks("the kernel is built without CONFIG_KEXEC_HANDOVER_DEBUGFS"));
         }
-        let way = match way {
-            Way::In => "in",
-            Way::Out => "out",
-        };
-        let path = format!("{KHO}/{way}/sub_fdts/liveupdate-lab");
+        let path = path(way);
         match fs::read(&path) {
+            Ok(bytes) if bytes.starts_with(&DEVICE_TREE) => {
+                Err(Finding::lacks("the kernel shows the device tree before the root, and not the root"))
+            }
             Ok(bytes) => Ok(Some(Self(bytes))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Finding::new(format!("{path} to be read"), error.to_string())),

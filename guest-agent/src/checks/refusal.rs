@@ -11,6 +11,7 @@ use super::{
     context::{Context, Finding, holds, same, works},
     damage::{BYTES, NAME, What, goes_on, spoil_more},
     face::{Side, content, declined, has_content, name_of},
+    published::wrapping,
 };
 use crate::{interface, kernel_log, memory};
 
@@ -26,11 +27,12 @@ const ROOT_PAGES: u64 = 2;
 /// These descriptions are short.
 const BODY_PAGES: u64 = 1;
 
-/// Loads the module, and how many pages the kernel has more by that.
+/// Loads the module, and how many pages the kernel has more by that; those apart that wrap what is published.
 fn won_by(load: impl FnOnce() -> Result<(), Finding>) -> Result<u64, Finding> {
-    let before = memory::counters()?.total;
+    let (before, wrapping) = (memory::counters()?.total, wrapping()?);
     load()?;
-    Ok(memory::counters()?.total.saturating_sub(before) / PAGE)
+    let won = memory::counters()?.total.saturating_sub(before) / PAGE;
+    Ok(if won == 0 { 0 } else { won - wrapping })
 }
 
 fn log_says(words: &str) -> Result<(), Finding> {

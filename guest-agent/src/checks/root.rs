@@ -44,6 +44,8 @@ pub(super) fn leave_empty(context: &mut Context) -> Result<Notes, Finding> {
 /// The same after an update that was called off.
 pub(super) fn leave_cancelled(context: &mut Context) -> Result<Notes, Finding> {
     let side = Side::fresh(context, NAME)?;
+    // Where it cannot be seen, that has to be found out in NORMAL.
+    Published::get(Way::Out)?.is_empty()?;
     let _file = side.file("ledger", BYTES)?;
     for _ in 0..2 {
         side.prepare()?;
