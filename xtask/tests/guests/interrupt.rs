@@ -59,7 +59,8 @@ fn ctrl_c_while_the_next_kernel_is_loaded() {
 
 #[test]
 fn ctrl_c_during_the_blackout() {
-    interrupted("generation 0: update", Duration::from_millis(900));
+    // On a quick machine all is over a second after this.
+    interrupted("generation 0: update", Duration::from_millis(400));
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn the_kept_script_starts_the_same_machine() {
 #[test]
 fn a_run_that_takes_too_long_says_how_long() {
     let bench = bench();
-    let ended = bench.run(&["one-object", "--interface", "luo", "--timeout", "0.5"]).exits(1);
-    ended.says(&["timed out", "longer than 0.5 s", "--timeout", "kept: ", "in the step: boot"]);
+    let ended = bench.run(&["one-object", "--interface", "luo", "--timeout", "0.1"]).exits(1);
+    ended.says(&["timed out", "longer than 0.1 s", "--timeout", "kept: ", "in the step: boot"]);
     bench.all_gone(crate::support::PROMPT);
 }
