@@ -21,6 +21,7 @@ mod luo;
 mod mapping;
 mod memory;
 mod objects;
+mod reserved;
 mod supervisor;
 mod transport;
 mod verify;

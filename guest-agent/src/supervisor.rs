@@ -17,7 +17,7 @@ use crate::{
     checker::Checks,
     child::{self, Child},
     failure::{Outcome, refuse},
-    kernel_log, kexec, memory, now,
+    kernel_log, kexec, memory, now, reserved,
     transport::Link,
 };
 
@@ -151,6 +151,7 @@ impl Supervisor {
             }
             Request::ReadTsc => Reply::Tsc(now()),
             Request::Memory => Reply::Memory(memory::settled()?),
+            Request::CountReserved { runs } => Reply::Reserved { pages: reserved::count(&runs)? },
             Request::KernelLog => Reply::KernelLog { text: kernel_log::read(kernel_log::LIMIT)? },
             Request::LoadKernel(next) => {
                 kexec::load(&self.bulk, &next, &mut |reply| self.link.send(&reply))?;

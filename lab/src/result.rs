@@ -1,12 +1,14 @@
 //! The typed result of a run. Every figure in it was measured in that run.
 
 mod conformance;
+mod hop;
 
 use protocol::message::Interface;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use conformance::{Cell, CellState, Claim, Conformance, Evidence};
+pub use hop::{BadPage, Fidelity, Hop, HopOutcome, HopTime, Phase, PhaseName, Prediction, Proof};
 
 /// Raised whenever a field changes its name or its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -182,8 +184,19 @@ pub struct Failure {
     pub step: Option<String>,
     /// `file:line:column` of that step.
     pub place: Option<String>,
+    /// What the guest's kernel answered, if a system call failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errno: Option<i32>,
     /// The guest's last console lines, or other proof.
     pub evidence: Vec<String>,
+}
+
+impl Failure {
+    /// One of which no more is known yet.
+    #[must_use]
+    pub fn new(kind: FailureKind, message: String) -> Self {
+        Self { kind, message, step: None, place: None, errno: None, evidence: Vec::new() }
+    }
 }
 
 /// The ways in which a live update goes wrong.
@@ -228,131 +241,8 @@ pub enum FailureKind {
     CheckFailed,
     /// A named check came to no end: it died, or was killed when its time was up.
     CheckUnfinished,
-}
-
-/// One live update.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Hop {
-    /// What shows that it happened.
-    pub proof: Proof,
-    /// What was handed over and compared.
-    pub fidelity: Fidelity,
-    /// How long it took; parts are missing where the run ended early or no workload ticked.
-    pub time: HopTime,
-}
-
-/// What shows that a live update happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Proof {
-    /// Release of the kernel before.
-    pub from_release: String,
-    /// Release of the kernel after.
-    pub to_release: String,
-    /// `/proc/version` after: names the build.
-    pub to_version: String,
-    /// Whether the kernel after was given this update's own command line, and no other's.
-    pub command_line_matches: bool,
-    /// Boot id before.
-    pub from_boot_id: String,
-    /// Boot id after.
-    pub to_boot_id: String,
-    /// Whether the new kernel says that it came by Kexec HandOver.
-    pub said_handover: bool,
-    /// The release that the new kernel says it came from; before 7.1 it is not told.
-    pub said_previous_release: Option<String>,
-    /// Live updates since the cold boot, as the new kernel counts them; before 7.1 it does not.
-    pub kexec_count: Option<u32>,
-}
-
-/// Preserved memory, as it was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Fidelity {
-    /// Objects compared.
-    pub objects: u64,
-    /// Bytes compared.
-    pub bytes: u64,
-    /// Pages that were preserved and compared.
-    pub pages: u64,
-    /// Pages identical to what was written, at their own index.
-    pub identical: u64,
-    /// Pages at the physical address they had before: zero-copy.
-    pub in_place: u64,
-    /// The first page that is not identical.
-    pub first_bad: Option<BadPage>,
-}
-
-/// A page that is not what it must be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct BadPage {
-    /// The object's name.
-    pub object: String,
-    /// The page's index in it.
-    pub index: u64,
-    /// What stands there, in words.
-    pub found: String,
-    /// First byte that differs, from the page's beginning.
-    pub offset: u32,
-    /// The eight bytes expected there, in memory order, in hex.
-    pub expected: String,
-    /// The eight bytes found there.
-    pub actual: String,
-}
-
-/// Durations of one update in guest time, in nanoseconds.
-///
-/// The workload ticks on after reboot(2) is called; so the update time begins before the blackout.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct HopTime {
-    /// Last tick under the old kernel → first tick under the new.
-    pub blackout_ns: Option<u64>,
-    /// How much longer than the truth the blackout may read: the mean time between two ticks before it, and what
-    /// the clock's rate may be off.
-    pub blackout_error_ns: Option<u64>,
-    /// PREPARE → reboot(2): the workload runs, slower.
-    pub brownout_ns: Option<u64>,
-    /// reboot(2) → the last of the preserved memory retrieved.
-    pub update_ns: Option<u64>,
-    /// The parts, in order.
-    pub phases: Vec<Phase>,
-}
-
-/// A part of an update.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Phase {
-    /// Its name, as the glossary has it.
-    pub name: PhaseName,
-    /// Its duration.
-    pub ns: u64,
-    /// Time stamp counter at its beginning and end, as read.
-    pub tsc: [u64; 2],
-}
-
-/// The parts of an update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum PhaseName {
-    /// Objects are registered. The workload runs.
-    Preserve,
-    /// NORMAL → PREPARED. The workload runs.
-    Prepare,
-    /// PREPARED → FROZEN. The workload runs.
-    Freeze,
-    /// The next kernel is loaded. The workload runs.
-    Load,
-    /// reboot(2) → the workload's last tick.
-    Shutdown,
-    /// The workload's last tick → the agent's first instruction: jump, decompression, boot.
-    Restart,
-    /// The agent's first instruction → its ports are open.
-    AgentStart,
-    /// Ports open → the heartbeat is asked for: handshake, interface opened, module loaded.
-    Handshake,
-    /// The heartbeat is asked for → its first tick.
-    Resume,
-    /// Preserved objects are opened again.
-    Retrieve,
-    /// Every byte is compared.
-    Verify,
+    /// An update did not end as it had to: what was to be refused or lost came through.
+    UnexpectedOutcome,
 }
 
 /// How guest time was read.

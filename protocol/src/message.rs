@@ -182,6 +182,11 @@ pub enum Request {
         /// How many, at most [`MAX_LOCATE`].
         pages: u64,
     },
+    /// Counts how many of these page frames the kernel holds as reserved: handed over, and nobody's yet.
+    CountReserved {
+        /// Which ones, at most [`MAX_LOCATE`] in all.
+        runs: Vec<FrameRun>,
+    },
     /// Does a deliberate wrong.
     Inject(Fault),
     /// Asks a named check in a process of its own.
@@ -242,6 +247,11 @@ pub enum Reply {
     Located {
         /// The runs.
         runs: Vec<FrameRun>,
+    },
+    /// Answers [`Request::CountReserved`].
+    Reserved {
+        /// How many of them.
+        pages: u64,
     },
     /// Answers [`Request::Memory`].
     Memory(MemoryCounters),

@@ -137,13 +137,7 @@ mod tests {
     }
 
     fn red() -> Outcome {
-        Outcome::Failed(Failure {
-            kind: FailureKind::CheckFailed,
-            message: "it is not so".to_owned(),
-            step: None,
-            place: None,
-            evidence: Vec::new(),
-        })
+        Outcome::Failed(Failure::new(FailureKind::CheckFailed, "it is not so".to_owned()))
     }
 
     fn cell(runs: &[Run], declared: &str) -> (CellState, Option<String>) {

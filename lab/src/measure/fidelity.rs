@@ -26,6 +26,22 @@ impl Frames {
         self.0.iter().fold(0, |sum: u64, run| sum.saturating_add(run.pages))
     }
 
+    /// The first runs, no more than so many pages of them.
+    #[must_use]
+    pub fn beginning(&self, pages: u64) -> Vec<FrameRun> {
+        let mut left = pages;
+        let mut runs = Vec::new();
+        for run in &self.0 {
+            let pages = run.pages.min(left);
+            if pages == 0 {
+                break;
+            }
+            runs.push(FrameRun { first: run.first, pages });
+            left -= pages;
+        }
+        runs
+    }
+
     /// Pages that lie at the same physical address in `other`.
     #[must_use]
     pub fn in_common(&self, other: &Self) -> u64 {
@@ -58,7 +74,7 @@ pub fn judge(object: &Object, told: &Verification, total: &mut Fidelity) -> Resu
     let pages = pattern::pages(spec.bytes);
     if told.bytes != spec.bytes {
         let message = format!("{name} came back with {} bytes, it had {}", told.bytes, spec.bytes);
-        return Err(fail(FailureKind::WrongSize, message));
+        return Err(Failure::new(FailureKind::WrongSize, message));
     }
     if !is_consistent(object, told) {
         let message = format!(
@@ -68,7 +84,7 @@ pub fn judge(object: &Object, told: &Verification, total: &mut Fidelity) -> Resu
             told.pages,
             told.bad.len()
         );
-        return Err(fail(FailureKind::AgentMisbehaved, message));
+        return Err(Failure::new(FailureKind::AgentMisbehaved, message));
     }
     total.objects += 1;
     total.bytes += spec.bytes;
@@ -98,12 +114,12 @@ pub fn judge(object: &Object, told: &Verification, total: &mut Fidelity) -> Resu
             pages - told.identical,
         );
         total.first_bad.get_or_insert(page);
-        return Err(fail(kind, message));
+        return Err(Failure::new(kind, message));
     }
     if told.digest != pattern::expected_digest(spec.seed, spec.bytes).value() {
         let message =
             format!("the agent says that {name} is identical, the digest of what it read is not the right one");
-        return Err(fail(FailureKind::AgentMisbehaved, message));
+        return Err(Failure::new(FailureKind::AgentMisbehaved, message));
     }
     Ok(())
 }
@@ -119,7 +135,7 @@ pub fn judge_place(object: &Object, in_place: u64, total: &mut Fidelity) -> Resu
         return Ok(());
     }
     let message = format!("{} of {pages} pages of {} lie elsewhere than before", pages - in_place, object.name);
-    Err(fail(FailureKind::PageMoved, message))
+    Err(Failure::new(FailureKind::PageMoved, message))
 }
 
 /// Whether what the agent tells can be, as far as the host can compute it by itself.
@@ -137,10 +153,6 @@ fn is_consistent(object: &Object, told: &Verification) -> bool {
             let word = page.get(bad.offset as usize / 8).copied().map(u64::from_le);
             bad.index < pages && bad.expected != bad.actual && word == Some(bad.expected)
         })
-}
-
-fn fail(kind: FailureKind, message: String) -> Failure {
-    Failure { kind, message, step: None, place: None, evidence: Vec::new() }
 }
 
 fn hex(word: u64) -> String {

@@ -2,4 +2,5 @@
 
 pub mod clock;
 pub mod fidelity;
+pub mod leak;
 pub mod timeline;

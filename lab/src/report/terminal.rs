@@ -7,7 +7,7 @@ use console::{Style, Term, style};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::host::Progress;
-use crate::result::{AcceleratorKind, Environment, FailureKind, Outcome, Profile, Run};
+use crate::result::{AcceleratorKind, Environment, FailureKind, Hop, HopOutcome, Outcome, Profile, Run};
 use crate::run::Observer;
 
 /// The terminal, or a pipe. Progress goes to standard error, results to standard output.
@@ -106,12 +106,33 @@ impl Terminal {
             Outcome::Infrastructure { message } => println!("{:>23} {}", "", plain(message)),
             Outcome::Passed => {}
         }
+        for hop in &run.hops {
+            tell_loss(hop);
+        }
         for (step, reason) in run.not_applicable() {
             println!("{:>23} {}: {step}: {}", "", style("not applicable").yellow(), plain(reason));
         }
         if !run.is_green() && !run.artefacts.is_empty() {
             println!("{:>23} kept: {}  (the same machine by hand: sh {}/qemu.sh)", "", run.artefacts, run.artefacts);
         }
+    }
+}
+
+/// What became of a hop's payload, if that is not simply that it is there.
+fn tell_loss(hop: &Hop) {
+    let Some(outcome) = hop.outcome.filter(|&outcome| outcome != HopOutcome::Preserved) else { return };
+    let expected = if outcome == hop.expected { ", as it had to be" } else { "" };
+    let reserved = match hop.still_reserved {
+        Some(true) => ", its pages still reserved",
+        Some(false) => ", its pages free",
+        None => "",
+    };
+    println!("{:>23} {} → {}: {}{reserved}{expected}", "", plain(&hop.from), plain(&hop.to), style(outcome).bold());
+    if let Some(predicted) = hop.predicted.as_ref().filter(|predicted| predicted.outcome != outcome) {
+        println!("{:>23} predicted: {} ({})", "", predicted.outcome, plain(&predicted.why));
+    }
+    for line in &hop.evidence {
+        println!("{:>23} {} {}", "", style("|").dim(), plain(line));
     }
 }
 

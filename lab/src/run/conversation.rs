@@ -119,7 +119,10 @@ impl<'a> Conversation<'a> {
         let message = format!("{}{errno} {}", failure.operation, failure.detail);
         let died = failure.operation.starts_with(protocol::message::HOLDER_DIED);
         let kind = if died { FailureKind::HolderDied } else { FailureKind::Refused };
-        self.failed(kind, message.trim_end().to_owned())
+        match self.failed(kind, message.trim_end().to_owned()) {
+            Stop::Failed(told) => Stop::Failed(Failure { errno: failure.errno, ..told }),
+            other => other,
+        }
     }
 
     /// Asks for something that is simply done.
@@ -169,7 +172,7 @@ impl<'a> Conversation<'a> {
 
     pub(super) fn failed(&mut self, kind: FailureKind, message: String) -> Stop {
         let evidence = self.machine.console.tail(EVIDENCE);
-        Stop::Failed(Failure { kind, message, step: None, place: None, evidence })
+        Stop::Failed(Failure { evidence, ..Failure::new(kind, message) })
     }
 
     /// The next thing that the agent says in this epoch; with `awaiting_ready`, the next sign of a new agent.
@@ -276,7 +279,7 @@ impl<'a> Conversation<'a> {
         let tail = self.machine.console.tail(400);
         let at = tail.iter().position(|line| line.contains(&alarm.line)).unwrap_or_default();
         let evidence = tail.into_iter().skip(at.saturating_sub(2)).take(EVIDENCE).collect();
-        Stop::Failed(Failure { kind: alarm.kind, message: alarm.line.clone(), step: None, place: None, evidence })
+        Stop::Failed(Failure { evidence, ..Failure::new(alarm.kind, alarm.line.clone()) })
     }
 
     fn gone(&mut self) -> Stop {

@@ -50,7 +50,7 @@ mod tests {
     use protocol::message::Interface;
 
     use super::*;
-    use crate::result::{BadPage, Fidelity, HopTime, Proof};
+    use crate::result::{BadPage, Fidelity, HopOutcome, HopTime};
     use crate::scenario::Document;
 
     fn hop(identical: u64, index: u64) -> Hop {
@@ -62,23 +62,24 @@ mod tests {
             expected: String::new(),
             actual: String::new(),
         };
-        let proof = Proof {
-            from_release: String::new(),
-            to_release: String::new(),
-            to_version: String::new(),
-            command_line_matches: true,
-            from_boot_id: String::new(),
-            to_boot_id: String::new(),
-            said_handover: false,
-            said_previous_release: None,
-            kexec_count: None,
-        };
         let fidelity = Fidelity { pages: 16, identical, first_bad: Some(page), ..Fidelity::default() };
-        Hop { proof, fidelity, time: HopTime::default() }
+        Hop {
+            from: "7.3".to_owned(),
+            to: "7.3".to_owned(),
+            outcome: None,
+            expected: HopOutcome::Preserved,
+            predicted: None,
+            still_reserved: None,
+            evidence: Vec::new(),
+            proof: None,
+            fidelity,
+            managed_bytes: None,
+            time: HopTime::default(),
+        }
     }
 
     fn failure(kind: FailureKind, step: &str) -> Failure {
-        Failure { kind, message: String::new(), step: Some(step.to_owned()), place: None, evidence: Vec::new() }
+        Failure { step: Some(step.to_owned()), ..Failure::new(kind, String::new()) }
     }
 
     fn plan(must_fail: &str, wrong: &str, update: &str) -> Plan {

@@ -12,6 +12,7 @@ use protocol::message::{BootFacts, Fault, MemoryCounters, ObjectId, Reply, Reque
 
 use super::artefacts::Artefacts;
 use super::conversation::Conversation;
+use super::outcome::{self, Arrival, Known};
 use super::{Bootable, Observer, Stage, Stop, proof};
 use crate::host::Cancel;
 use crate::machine::Machine;
@@ -19,8 +20,11 @@ use crate::machine::alarm;
 use crate::machine::command::{self, Shape};
 use crate::measure::clock::{Clock, Reading};
 use crate::measure::fidelity::Frames;
+use crate::measure::leak::Accounts;
 use crate::measure::timeline::Timeline;
-use crate::result::{AcceleratorKind, Failure, FailureKind, Fidelity, Figure, Hop, HopTime, Proof, Run, StepRecord};
+use crate::result::{
+    AcceleratorKind, Failure, FailureKind, Fidelity, Figure, Hop, HopOutcome, HopTime, Proof, Run, StepRecord,
+};
 use crate::scenario::Document;
 use crate::scenario::plan::{Action, HEARTBEAT, Plan};
 
@@ -45,14 +49,16 @@ pub(super) fn drive(
     };
     observer.step("boot", 0);
     let machine = Machine::start(&shape, artefacts.folder(), cancel)?;
-    let talk = Conversation::new(machine, stage.limits, artefacts, observer)?;
+    let talk = Conversation::new(machine, stage.limits.of_hops(plan.hops()), artefacts, observer)?;
     let mut driver = Driver::new(stage, plan, talk, shape.command_line);
     let mut ended = driver.walk(document, run);
     // Whatever happened, what was measured until then is kept.
+    let mut log = String::new();
     if answers_still(&ended) {
-        let last = driver.last_words(artefacts);
+        let last = driver.last_words(artefacts).map(|text| log = text);
         ended = ended.and(last);
     }
+    let still_reserved = driver.still_reserved(&ended);
     let clock = match stage.accelerator.kind {
         AcceleratorKind::Icount => Some(Clock::counted()),
         AcceleratorKind::Kvm | AcceleratorKind::Tcg => Clock::between(&driver.early, &driver.late),
@@ -65,13 +71,18 @@ pub(super) fn drive(
         let [from, to] = figure.tsc.map(Tsc);
         figure.ns = clock.and_then(|clock| clock.ns(Span { from, to }));
     }
+    let last = driver.hops.len().saturating_sub(1);
     run.hops = driver
         .hops
         .drain(..)
-        .map(|hop| Hop {
-            proof: hop.proof,
-            fidelity: hop.fidelity,
-            time: clock.map_or_else(HopTime::default, |clock| hop.timeline.durations(&clock)),
+        .enumerate()
+        .map(|(at, hop)| {
+            let failure = match &ended {
+                Err(Stop::Failed(failure)) if at == last => Some(failure),
+                _ => None,
+            };
+            let time = clock.map_or_else(HopTime::default, |clock| hop.timeline.durations(&clock));
+            hop.judged(failure, &log, still_reserved.filter(|_| at == last), time)
         })
         .collect();
     ended
@@ -81,7 +92,7 @@ pub(super) fn drive(
 fn answers_still(ended: &Result<(), Stop>) -> bool {
     use FailureKind::{
         CheckFailed, CheckUnfinished, Leak, NotFound, PageCorrupted, PageMoved, PagesSwapped, Refused,
-        UnexpectedlyFound, UpdateNotProven, WrongSize,
+        UnexpectedlyFound, UpdateNotProven, WorkloadBroken, WrongSize,
     };
     match ended {
         Ok(()) => true,
@@ -97,6 +108,7 @@ fn answers_still(ended: &Result<(), Stop>) -> bool {
                 | Refused
                 | UnexpectedlyFound
                 | UpdateNotProven
+                | WorkloadBroken
                 | WrongSize
         ),
         Err(_) => false,
@@ -105,9 +117,27 @@ fn answers_still(ended: &Result<(), Stop>) -> bool {
 
 /// One update, as it is being found out.
 struct HopUnderWay {
-    proof: Proof,
+    from: String,
+    to: String,
+    hands_over: bool,
+    expected: HopOutcome,
+    arrival: Arrival,
+    proof: Option<Proof>,
     fidelity: Fidelity,
+    managed_bytes: Option<u64>,
     timeline: Timeline,
+}
+
+impl HopUnderWay {
+    fn judged(self, failure: Option<&Failure>, log: &str, still_reserved: Option<bool>, time: HopTime) -> Hop {
+        let Self { hands_over, arrival, .. } = self;
+        let (outcome, evidence) =
+            outcome::classify(Known { hands_over, arrival, proof: self.proof.as_ref(), failure, log });
+        let still_reserved = still_reserved.filter(|_| outcome.is_some_and(|outcome| outcome != HopOutcome::Preserved));
+        let Self { from, to, expected, proof, fidelity, managed_bytes, .. } = self;
+        let predicted = None;
+        Hop { from, to, outcome, expected, predicted, still_reserved, evidence, proof, fidelity, managed_bytes, time }
+    }
 }
 
 struct Driver<'a> {
@@ -134,6 +164,8 @@ struct Driver<'a> {
     early: Vec<Reading>,
     late: Vec<Reading>,
     memory: Option<MemoryCounters>,
+    /// Of a chain.
+    accounts: Accounts,
     /// What checks left to be found after the update.
     notes: BTreeMap<Check, checks::Left>,
     /// What the kernel lacks for the check under way.
@@ -161,6 +193,7 @@ impl<'a> Driver<'a> {
             early: Vec::new(),
             late: Vec::new(),
             memory: None,
+            accounts: Accounts::default(),
             notes: BTreeMap::new(),
             not_applicable: None,
             figures: Vec::new(),
@@ -226,7 +259,7 @@ impl<'a> Driver<'a> {
     }
 
     /// What is asked of a guest whose run is over: the time, and its log. A complaint that came late counts.
-    fn last_words(&mut self, artefacts: &Artefacts) -> Result<(), Stop> {
+    fn last_words(&mut self, artefacts: &Artefacts) -> Result<String, Stop> {
         self.late = self.talk.read_clock()?;
         let text = match self.talk.ask(&Request::KernelLog)? {
             Reply::KernelLog { text } => text,
@@ -236,7 +269,7 @@ impl<'a> Driver<'a> {
         // The serial console is slower than the agent's port; the log itself holds every line.
         match text.lines().find_map(|line| alarm::scan(alarm::without_level(line))) {
             Some(alarm) => Err(self.talk.failed(alarm.kind, alarm.line)),
-            None => Ok(()),
+            None => Ok(text),
         }
     }
 
@@ -264,6 +297,8 @@ impl<'a> Driver<'a> {
             Action::Verify(ids) => ids.iter().try_for_each(|&id| self.verify(id)),
             Action::Inject(fault) => self.inject(*fault),
             Action::NoLeak { within } => self.no_leak(*within),
+            Action::Account(load) => self.account(*load),
+            Action::Balance => self.accounts.balance().map_err(Stop::Failed),
             Action::Check { check, part, limit, dice } => self.check(*check, *part, *limit, *dice),
         }
     }

@@ -8,6 +8,7 @@ pub mod artefacts;
 mod conversation;
 mod demand;
 mod driver;
+mod outcome;
 mod proof;
 pub mod stage;
 
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::Cancel;
 use crate::machine;
-use crate::result::{Accelerator, Failure, KernelFacts, Outcome, Run};
+use crate::result::{Accelerator, Failure, FailureKind, Hop, HopOutcome, KernelFacts, Outcome, Run};
 use crate::scenario::Document;
 use crate::scenario::plan::Plan;
 use artefacts::Artefacts;
@@ -38,6 +39,8 @@ pub struct Bootable {
 pub struct Stage {
     /// The kernel that is booted cold, and updated into unless a step names another.
     pub kernel: Bootable,
+    /// The kernels that updates go into which name none, in turn; empty: the kernel that runs.
+    pub into: Vec<Bootable>,
     /// The kernels that steps name.
     pub named: BTreeMap<String, Bootable>,
     /// What runs the guests.
@@ -62,6 +65,16 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Hops for which a run may take no longer than any other.
+    const USUAL_HOPS: usize = 10;
+
+    /// Those of a run with so many hops: a chain may take longer in all.
+    #[must_use]
+    pub fn of_hops(self, hops: usize) -> Self {
+        let rounds = u32::try_from(hops.div_ceil(Self::USUAL_HOPS)).unwrap_or(u32::MAX);
+        Self { total: self.total * rounds.max(1), ..self }
+    }
+
     /// All of them so many times as long.
     #[must_use]
     pub fn times(self, patience: u32) -> Self {
@@ -142,7 +155,9 @@ pub fn run(
         Err(error) => Some(Stop::Infrastructure(error.to_string())),
     };
     match stop {
-        None => {}
+        None => run.outcome = as_expected(&run),
+        // The last update lost what it had to lose, in the way in which it had to.
+        Some(Stop::Failed(_)) if run.hops.last().is_some_and(Hop::is_expected_loss) => {}
         Some(Stop::Failed(failure)) => {
             run.as_demanded = demand::is_as_demanded(plan, &failure, &run.hops);
             run.outcome = Outcome::Failed(failure);
@@ -159,4 +174,16 @@ pub fn run(
         run.outcome = Outcome::Infrastructure { message: error.to_string() };
     }
     Ok(run)
+}
+
+/// Of a run in which every step did what it had to: passed, unless something came through that was to be lost.
+fn as_expected(run: &Run) -> Outcome {
+    match run.hops.last() {
+        Some(hop) if hop.expected != HopOutcome::Preserved => {
+            let message =
+                format!("what {} handed to {} was to be {}, and every step passed", hop.from, hop.to, hop.expected);
+            Outcome::Failed(Failure::new(FailureKind::UnexpectedOutcome, message))
+        }
+        _ => Outcome::Passed,
+    }
 }

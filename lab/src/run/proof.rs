@@ -66,13 +66,8 @@ pub(super) fn check(proof: &Proof, hop: u32, loaded: &KernelFacts) -> Result<(),
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Failure {
-        kind: FailureKind::UpdateNotProven,
-        message: format!("nothing proves that a live update happened: {}", missing.join("; ")),
-        step: None,
-        place: None,
-        evidence: Vec::new(),
-    })
+    let message = format!("nothing proves that a live update happened: {}", missing.join("; "));
+    Err(Failure::new(FailureKind::UpdateNotProven, message))
 }
 
 #[cfg(test)]

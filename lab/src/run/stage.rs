@@ -77,7 +77,7 @@ pub fn set(setup: &Setup<'_>, cache: &Cache, progress: &dyn Progress, cancel: &C
         command_line = format!("{command_line} {}", setup.profile.command_line());
     }
     let limits = setup.limits.times(setup.profile.patience()).times(accelerator.kind.patience());
-    Ok(Stage { kernel, named, accelerator, command_line, limits, runs: setup.runs.clone() })
+    Ok(Stage { kernel, into: Vec::new(), named, accelerator, command_line, limits, runs: setup.runs.clone() })
 }
 
 fn bootable(

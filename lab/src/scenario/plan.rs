@@ -7,7 +7,7 @@ use protocol::message::{Event, Fault, Interface, ObjectId, ObjectSpec};
 
 use super::parameters::KernelParameters;
 use super::size::Size;
-use crate::result::{Claim, FailureKind};
+use crate::result::{Claim, FailureKind, HopOutcome};
 
 /// The number of the heartbeat object, whatever the scenario calls its own.
 pub const HEARTBEAT: ObjectId = ObjectId(0);
@@ -85,6 +85,10 @@ pub enum Action {
         /// How much less than at the first boot is no leak.
         within: Size,
     },
+    /// Counts the memory that the kernel manages in this generation.
+    Account(Load),
+    /// Compares what was counted, kernel by kernel.
+    Balance,
     /// Asks a named check, or a half of one.
     Check {
         /// Which one.
@@ -96,6 +100,15 @@ pub enum Action {
         /// For one that throws dice.
         dice: Dice,
     },
+}
+
+/// What a generation that is counted had been handed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// Nothing.
+    Empty,
+    /// What the chain carries; all of it is open again, and the update finished.
+    Carried,
 }
 
 /// A part of a check.
@@ -116,7 +129,11 @@ pub struct Update {
     pub kernel: Option<String>,
     /// Whether the kexec is left out, to prove that this is seen.
     pub skip_kexec: bool,
-    /// Whether something was handed over, so that the new generation begins in UPDATED.
+    /// What the new kernel, and it alone, is told besides.
+    pub kernel_parameters: KernelParameters,
+    /// What has to become of what was handed over.
+    pub expect: HopOutcome,
+    /// Whether something is handed over, by a step or by a check that was left.
     pub hands_over: bool,
 }
 
@@ -183,6 +200,9 @@ impl Plan {
             }
             Action::Inject(Fault::KillHolder) => "kill the session's holder".to_owned(),
             Action::NoLeak { within } => format!("require memory back within {within}"),
+            Action::Account(Load::Empty) => "count the memory, nothing carried".to_owned(),
+            Action::Account(Load::Carried) => "count the memory".to_owned(),
+            Action::Balance => "balance the memory".to_owned(),
             Action::Check { check, part: Part::Within, .. } => format!("check {check}"),
             Action::Check { check, part: Part::Leave, .. } => format!("leave {check}"),
             Action::Check { check, part: Part::Find, .. } => format!("find {check}"),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use super::diagnostic::{Diagnostic, Place, suggest};
 use super::parameters::KernelParameters;
 use super::size::Size;
-use crate::result::FailureKind;
+use crate::result::{FailureKind, HopOutcome};
 pub use check::{CheckStep, Patience};
 
 /// A scenario file.
@@ -122,6 +122,8 @@ pub enum Action {
     Finish,
     /// Closes every object and requires that the kernel has its memory back.
     NoLeak(LeakTolerance),
+    /// Many live updates in a row, with data checked and added at each of them.
+    Chain(Chain),
     /// Flips a bit.
     Corrupt(Corrupt),
     /// Exchanges two pages.
@@ -149,6 +151,7 @@ pub const STEPS: &[&str] = &[
     "absent",
     "finish",
     "no-leak",
+    "chain",
     "corrupt",
     "swap",
     "kill-agent",
@@ -170,7 +173,7 @@ pub struct Create {
     pub count: NonZeroU32,
 }
 
-/// `update`, or `update: {kernel: 7.2}`.
+/// `update`, or `update: {kernel: 7.1, expect: refused}`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct UpdateOptions {
@@ -178,6 +181,10 @@ pub struct UpdateOptions {
     pub kernel: Option<String>,
     /// Starts the agent anew and leaves the kernel as it is: a live update that never happened.
     pub skip_kexec: bool,
+    /// What the new kernel, and it alone, is told besides.
+    pub kernel_parameters: KernelParameters,
+    /// What has to become of what was handed over. The steps behind it say how that is looked for.
+    pub expect: HopOutcome,
 }
 
 /// `no-leak`, or `no-leak: {within: 16 MiB}`.
@@ -192,6 +199,26 @@ impl Default for LeakTolerance {
     fn default() -> Self {
         Self { within: Size(16 << 20) }
     }
+}
+
+/// `chain: {hops: 100, kernels: [7.2, 7.3]}`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Chain {
+    /// How many updates.
+    pub hops: NonZeroU32,
+    /// The kernels to update into, in turn; the one that runs, if none is named.
+    #[serde(default)]
+    pub kernels: Vec<String>,
+    /// Bytes that go all the way.
+    #[serde(default = "mebibyte")]
+    pub carry: Size,
+    /// Bytes that each generation adds.
+    #[serde(default = "addition")]
+    pub add: Size,
+    /// Generations for which an addition is carried on before it is let go.
+    #[serde(default = "generations")]
+    pub keep: NonZeroU32,
 }
 
 /// `corrupt: {object: ledger, page: 3}`
@@ -247,6 +274,18 @@ fn both_interfaces() -> Vec<Interface> {
 
 fn yes() -> bool {
     true
+}
+
+fn mebibyte() -> Size {
+    Size(1 << 20)
+}
+
+fn addition() -> Size {
+    Size(64 << 10)
+}
+
+fn generations() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(3)
 }
 
 fn one() -> NonZeroU32 {

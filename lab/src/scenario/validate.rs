@@ -1,6 +1,7 @@
 //! From YAML to plan: follows every object and the state machine through the steps, and refuses what
 //! could not happen or would prove nothing.
 
+mod chain;
 mod checks;
 mod objects;
 mod states;
@@ -95,7 +96,7 @@ fn refuse<T>(message: impl Into<String>, help: impl Into<Option<&'static str>>) 
 struct Walk<'a> {
     scenario: &'a raw::Scenario,
     interface: Interface,
-    groups: BTreeMap<&'a str, Range<u32>>,
+    groups: BTreeMap<String, Range<u32>>,
     objects: Vec<Object>,
     /// By object number; the heartbeat first.
     fates: Vec<Fate>,
@@ -106,6 +107,8 @@ struct Walk<'a> {
     looked: bool,
     /// Whether another kernel than the first was updated into: its memory cannot be compared.
     other_kernel: bool,
+    /// Whether the last update is one that has to lose what it was given.
+    expects_loss: bool,
     left: Vec<checks::Left>,
     claims: Vec<Claim>,
     steps: Vec<Step>,
@@ -125,6 +128,7 @@ impl<'a> Walk<'a> {
             updates: 0,
             looked: false,
             other_kernel: false,
+            expects_loss: false,
             left: Vec::new(),
             claims: Vec::new(),
             steps: Vec::new(),
@@ -142,7 +146,7 @@ impl<'a> Walk<'a> {
 
     fn ids(&self, name: &str) -> Result<Range<u32>, Refusal> {
         let Some(ids) = self.groups.get(name) else {
-            let meant = nearest(name, self.groups.keys().copied());
+            let meant = nearest(name, self.groups.keys().map(String::as_str));
             let help = meant.map_or_else(
                 || "a `create` step must come before".to_owned(),
                 |meant| format!("did you mean `{meant}`?"),
@@ -180,7 +184,7 @@ impl<'a> Walk<'a> {
         self.fates.iter().any(|fate| matches!(fate, Fate::Preserved { .. }))
     }
 
-    fn step(&mut self, action: &'a raw::Action) -> Result<(), Refusal> {
+    fn step(&mut self, action: &raw::Action) -> Result<(), Refusal> {
         if !self.holder_lives && !matches!(action, raw::Action::Update(_)) {
             return refuse("the agent's session is dead here", "the next step can only be `update`");
         }
@@ -196,6 +200,7 @@ impl<'a> Walk<'a> {
             raw::Action::Absent(names) => self.absent(names),
             raw::Action::Finish => self.finish(),
             raw::Action::NoLeak(tolerance) => self.no_leak(tolerance.within),
+            raw::Action::Chain(chain) => self.chain(chain),
             raw::Action::Corrupt(wrong) => {
                 let object = self.live_page(&wrong.object, &[wrong.page], "corrupt")?;
                 self.push(Action::Inject(Fault::Corrupt { object, page: wrong.page }));

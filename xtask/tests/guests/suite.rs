@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lab::result::{AcceleratorKind, Environment, FailureKind, Hop, Outcome, PhaseName, Report, Run, SCHEMA_VERSION};
+use lab::result::{
+    AcceleratorKind, Environment, FailureKind, Hop, HopOutcome, Outcome, PhaseName, Proof, Report, Run, SCHEMA_VERSION,
+};
 use lab::scenario::library::Library;
 use protocol::message::Interface;
 
@@ -124,8 +126,9 @@ fn is_red_for_its_reason(run: &Run, kind: FailureKind) {
         _ => panic!("one hop: {run:#?}"),
     };
     if kind == FailureKind::UpdateNotProven {
-        assert_eq!((hop.proof.kexec_count, &hop.proof.said_previous_release), (None, &None), "{hop:#?}");
-        assert_eq!(hop.proof.from_boot_id, hop.proof.to_boot_id, "{hop:#?}");
+        let proof = proof(hop);
+        assert_eq!((proof.kexec_count, &proof.said_previous_release), (None, &None), "{hop:#?}");
+        assert_eq!(proof.from_boot_id, proof.to_boot_id, "{hop:#?}");
     } else if kind == FailureKind::CheckFailed {
         is_a_hop(hop, 1);
     } else {
@@ -150,8 +153,11 @@ fn is_proven(run: &Run) {
     let mut boots = BTreeSet::new();
     for (hop, number) in run.hops.iter().zip(1..) {
         is_a_hop(hop, number);
-        boots.extend([&hop.proof.from_boot_id, &hop.proof.to_boot_id]);
+        boots.extend([&proof(hop).from_boot_id, &proof(hop).to_boot_id]);
         let fidelity = &hop.fidelity;
+        let compared = fidelity.pages > 0;
+        assert_eq!(hop.expected, HopOutcome::Preserved, "{run:#?}");
+        assert!(hop.outcome == Some(HopOutcome::Preserved) || hop.outcome.is_none() && !compared, "{run:#?}");
         assert_eq!((fidelity.identical, fidelity.in_place), (fidelity.pages, fidelity.pages), "{run:#?}");
         assert_eq!(fidelity.first_bad, None, "{run:#?}");
         let ticked = run.steps.iter().any(|step| step.text == "resume the workload" && step.generation == number);
@@ -161,8 +167,12 @@ fn is_proven(run: &Run) {
     assert_eq!(boots.len(), boots_seen, "each boot has an id of its own: {run:#?}");
 }
 
+fn proof(hop: &Hop) -> &Proof {
+    hop.proof.as_ref().unwrap_or_else(|| panic!("nobody answered: {hop:#?}"))
+}
+
 fn is_a_hop(hop: &Hop, number: u32) {
-    let proof = &hop.proof;
+    let proof = proof(hop);
     assert_eq!(proof.kexec_count, Some(number), "{hop:#?}");
     assert_eq!(proof.said_previous_release.as_ref(), Some(&proof.from_release), "{hop:#?}");
     assert_ne!(proof.from_boot_id, proof.to_boot_id, "{hop:#?}");

@@ -8,6 +8,7 @@ use protocol::message::{Reply, Request};
 use super::Driver;
 use crate::result::{FailureKind, Figure};
 use crate::run::Stop;
+use crate::run::outcome::Arrival;
 use crate::scenario::plan::Part;
 
 /// What the half before an update said.
@@ -41,6 +42,7 @@ impl Driver<'_> {
         };
         self.figures = measured(figures);
         match judge(check, part, verdict) {
+            Ok(Judged::Held) if part == Part::Find => self.arrived(Arrival::Found),
             Ok(Judged::Held) => Ok(()),
             Ok(Judged::Left(left)) => {
                 if let Left::NotApplicable(reason) = &left {

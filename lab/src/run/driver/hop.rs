@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use protocol::message::{Event, NextKernel, Reply, Request, Resumption, Tsc};
+use protocol::message::{Event, MAX_LOCATE, NextKernel, Reply, Request, Resumption, Tsc};
 
 use super::{Driver, HopUnderWay};
 use crate::measure::timeline::Timeline;
 use crate::result::{FailureKind, Fidelity};
+use crate::run::outcome::Arrival;
 use crate::run::{Bootable, Stop, proof};
 use crate::scenario::plan::{HEARTBEAT, Update};
 
@@ -34,34 +35,84 @@ impl<'a> Driver<'a> {
                 .named
                 .get(name)
                 .ok_or_else(|| Stop::Infrastructure(format!("kernel `{name}` was not built before the run")))?,
-            None => self.kernel,
+            None if self.stage.into.is_empty() => self.kernel,
+            None => &self.stage.into[self.hops.len() % self.stage.into.len()],
         };
-        let command_line = format!("{} lab.update={:016x}", self.command_line, nonce());
+        let command_line = update.kernel_parameters.behind(&self.command_line);
+        let command_line = format!("{command_line} lab.update={:016x}", nonce());
         self.load(next, &command_line)?;
         if std::mem::take(&mut self.ticking) {
             self.talk.ask_done(&Request::AwaitTick)?;
         }
-        let reboot = if update.skip_kexec { Request::PretendReboot } else { Request::Reboot };
-        self.timeline.reboot = match self.talk.ask(&reboot)? {
-            Reply::Done { span } => Some(span.from),
-            Reply::Ready => None,
-            other => return Err(self.talk.unexpected(&reboot, &other)),
-        };
+        self.hops.push(HopUnderWay {
+            from: self.kernel.facts.requested.clone(),
+            to: next.facts.requested.clone(),
+            hands_over: update.hands_over,
+            expected: update.expect,
+            arrival: Arrival::Dark,
+            proof: None,
+            fidelity: Fidelity::default(),
+            managed_bytes: None,
+            timeline: std::mem::take(&mut self.timeline),
+        });
+        self.crossed = std::mem::take(&mut self.frames);
+        let rebooted = self.restart(update.skip_kexec)?;
+        self.hop()?.timeline.reboot = rebooted;
 
         let after = self.talk.meet()?;
         self.kernel = next;
-        let hop = self.hops.len() as u32 + 1;
+        let number = self.hops.len() as u32;
         let before = self.facts.replace(after.clone());
         let proof = before.map(|before| proof::gather(&before, &after, &command_line));
         let proof = proof.ok_or_else(|| Stop::Infrastructure("an update before the boot".to_owned()))?;
-        let mut timeline = std::mem::take(&mut self.timeline);
-        timeline.agent_started = Some(after.started);
-        timeline.agent_ready = Some(after.ready);
-        self.hops.push(HopUnderWay { proof: proof.clone(), fidelity: Fidelity::default(), timeline });
-        self.crossed = std::mem::take(&mut self.frames);
-        proof::check(&proof, hop, &next.facts).map_err(Stop::Failed)?;
+        let hop = self.hop()?;
+        hop.arrival = Arrival::Awake;
+        hop.proof = Some(proof.clone());
+        hop.timeline.agent_started = Some(after.started);
+        hop.timeline.agent_ready = Some(after.ready);
+        proof::check(&proof, number, &next.facts).map_err(Stop::Failed)?;
         self.check_processors(&after)?;
-        self.open()
+        self.open()?;
+        self.arrived(Arrival::Open)
+    }
+
+    /// Restarts, and tells when that was asked for, if the answer came through.
+    fn restart(&mut self, skip_kexec: bool) -> Result<Option<Tsc>, Stop> {
+        let reboot = if skip_kexec { Request::PretendReboot } else { Request::Reboot };
+        match self.talk.ask(&reboot) {
+            Ok(Reply::Done { span }) => Ok(Some(span.from)),
+            Ok(Reply::Ready) => Ok(None),
+            Ok(other) => Err(self.talk.unexpected(&reboot, &other)),
+            Err(stop) => {
+                // The old kernel answers, and so it would not go.
+                if matches!(&stop, Stop::Failed(failure) if failure.kind == FailureKind::Refused) {
+                    self.hops.pop();
+                }
+                Err(stop)
+            }
+        }
+    }
+
+    /// Notes how far the last hop has come.
+    pub(super) fn arrived(&mut self, at: Arrival) -> Result<(), Stop> {
+        let hop = self.hop()?;
+        hop.arrival = hop.arrival.max(at);
+        Ok(())
+    }
+
+    /// Whether pages that the last update handed over are still reserved, if they were not opened and the guest still
+    /// answers: then nobody can use them.
+    pub(super) fn still_reserved(&mut self, ended: &Result<(), Stop>) -> Option<bool> {
+        use FailureKind::{NotFound, Refused, UpdateNotProven};
+        let lost = |kind| matches!(kind, NotFound | Refused | UpdateNotProven);
+        let asked = matches!(ended, Err(Stop::Failed(failure)) if lost(failure.kind));
+        let (_, frames) = self.crossed.iter().find(|_| asked && !self.hops.is_empty())?;
+        let runs = frames.beginning(MAX_LOCATE);
+        match self.talk.ask(&Request::CountReserved { runs }) {
+            Ok(Reply::Reserved { pages }) => Some(pages > 0),
+            // It is told where it can be found out; the run ended for another reason.
+            _ => None,
+        }
     }
 
     pub(super) fn load(&mut self, next: &Bootable, command_line: &str) -> Result<(), Stop> {
@@ -116,7 +167,7 @@ impl<'a> Driver<'a> {
         }
         self.ticks = count;
         self.ticking = true;
-        Ok(())
+        self.arrived(Arrival::Found)
     }
 }
 

@@ -10,7 +10,8 @@ use crate::measure::fidelity::{self, Frames};
 use crate::measure::timeline::widen;
 use crate::result::{Failure, FailureKind, Fidelity};
 use crate::run::Stop;
-use crate::scenario::plan::HEARTBEAT;
+use crate::run::outcome::Arrival;
+use crate::scenario::plan::{HEARTBEAT, Load};
 use crate::scenario::size::Size;
 
 impl Driver<'_> {
@@ -128,7 +129,11 @@ impl Driver<'_> {
             }
             None => fidelity::judge(object, &told, &mut Fidelity::default()),
         };
-        judged.map_err(Stop::Failed)
+        judged.map_err(Stop::Failed)?;
+        match self.hops.is_empty() {
+            true => Ok(()),
+            false => self.arrived(Arrival::Found),
+        }
     }
 
     pub(super) fn read_memory(&mut self) -> Result<MemoryCounters, Stop> {
@@ -136,6 +141,13 @@ impl Driver<'_> {
             Reply::Memory(counters) => Ok(counters),
             other => Err(self.talk.unexpected(&Request::Memory, &other)),
         }
+    }
+
+    pub(super) fn account(&mut self, load: Load) -> Result<(), Stop> {
+        let now = self.read_memory()?;
+        self.hop()?.managed_bytes = Some(now.total);
+        self.accounts.enter(&self.kernel.facts.requested, load, now.total);
+        Ok(())
     }
 
     pub(super) fn no_leak(&mut self, within: Size) -> Result<(), Stop> {
@@ -156,6 +168,6 @@ impl Driver<'_> {
             mib(first.total),
             mib(now.total)
         );
-        Err(Stop::Failed(Failure { kind: FailureKind::Leak, message, step: None, place: None, evidence: Vec::new() }))
+        Err(Stop::Failed(Failure::new(FailureKind::Leak, message)))
     }
 }

@@ -11,8 +11,8 @@ use crate::scenario::raw::{self, Names};
 /// Most objects in one scenario.
 const MAX_OBJECTS: u32 = 10_000;
 
-impl<'a> Walk<'a> {
-    pub(super) fn create(&mut self, create: &'a raw::Create) -> Result<(), Refusal> {
+impl Walk<'_> {
+    pub(super) fn create(&mut self, create: &raw::Create) -> Result<(), Refusal> {
         let at = |key| vec![Turn::Key("create"), Turn::Key(key)];
         if create.name.is_empty() || create.name.contains(|c: char| c.is_control() || c.is_whitespace()) {
             return Err((at("name"), "a name is one word".to_owned(), None));
@@ -33,7 +33,7 @@ impl<'a> Walk<'a> {
                 Some("give the guest more: `machine: {memory: 4 GiB}`".to_owned()),
             ));
         }
-        if self.groups.insert(&create.name, first..first + count).is_some() {
+        if self.groups.insert(create.name.clone(), first..first + count).is_some() {
             return Err((at("name"), format!("there is an object `{}` already", create.name), None));
         }
         for id in first..first + count {

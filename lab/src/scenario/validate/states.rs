@@ -3,6 +3,8 @@
 use protocol::message::{Event, Fault};
 
 use super::{Fate, Refusal, State, Walk, refuse};
+use crate::result::HopOutcome;
+use crate::scenario::locate::Turn;
 use crate::scenario::plan::{Action, Update};
 use crate::scenario::raw;
 use crate::scenario::size::Size;
@@ -54,7 +56,8 @@ impl Walk<'_> {
     pub(super) fn update(&mut self, options: &raw::UpdateOptions) -> Result<(), Refusal> {
         self.all_verified()?;
         self.all_accounted_for()?;
-        let hands_over = self.anything_handed_over();
+        let (hands_over, driven) = (self.anything_handed_over(), self.driven());
+        self.expect(options, hands_over || driven)?;
         match self.state {
             State::Updated if hands_over => {
                 return refuse("the last update is not finished", "`finish` before what is preserved can go on");
@@ -81,13 +84,38 @@ impl Walk<'_> {
         self.push(Action::Update(Update {
             kernel: options.kernel.clone(),
             skip_kexec: options.skip_kexec,
-            hands_over,
+            kernel_parameters: options.kernel_parameters.clone(),
+            expect: options.expect,
+            hands_over: hands_over || driven,
         }));
         // Before anything else: each millisecond until the first tick is blackout.
         if self.fates[0] == Fate::Handed {
             self.fates[0] = Fate::Live { verified: true };
             self.imply(Action::ResumeWorkload);
         }
+        Ok(())
+    }
+
+    /// What is to be lost has to be there, and nothing can follow on its loss.
+    fn expect(&mut self, options: &raw::UpdateOptions, hands_over: bool) -> Result<(), Refusal> {
+        if self.expects_loss {
+            return refuse(
+                "what the update before was to lose cannot be handed over again",
+                "an `expect` other than `preserved` stands at the last `update`",
+            );
+        }
+        if options.expect == HopOutcome::Preserved {
+            return Ok(());
+        }
+        let at = vec![Turn::Key("update"), Turn::Key("expect")];
+        if !hands_over {
+            let message = format!("nothing is handed over here that could be {}", options.expect);
+            return Err((at, message, Some("a `preserve` or a `leave` step must come before".to_owned())));
+        }
+        if self.scenario.must_fail.is_some() {
+            return Err((at, "a scenario with `must-fail` expects nothing else".to_owned(), None));
+        }
+        self.expects_loss = true;
         Ok(())
     }
 
