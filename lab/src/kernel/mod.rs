@@ -1,5 +1,6 @@
 //! The guest's kernels and their modules: where the source comes from, how it is configured and built.
 
+pub mod abi;
 mod build;
 mod error;
 mod excerpt;
@@ -19,6 +20,7 @@ mod tree;
 mod tree_state;
 mod version;
 
+pub use abi::Abi;
 pub use error::Error;
 pub use fragment::Fragment;
 pub use job::Job;

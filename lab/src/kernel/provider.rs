@@ -9,7 +9,7 @@ use super::fragment::Fragment;
 use super::resolve::{Resolved, ResolvedSource, resolve};
 use super::source::expand_home;
 use super::tools::Tools;
-use super::{Error, Job, KernelSource, Profile, tree, tree_state};
+use super::{Abi, Error, Job, KernelSource, Profile, abi, tree, tree_state};
 use crate::cache::{Built, Cache, Key, Layout, Lock, Ready, digest, write_atomically};
 use crate::host::{Cancel, Progress};
 
@@ -40,6 +40,8 @@ pub struct Kernel {
     pub compiler: String,
     /// What the Rust compiler says of itself, if the kernel has Rust in it.
     pub rustc: Option<String>,
+    /// How it hands memory on and what it takes, as its source says.
+    pub abi: Abi,
     /// What the build is a function of.
     pub key: String,
 }
@@ -186,6 +188,7 @@ impl<'a> Provider<'a> {
             version_string: ready.provenance("version_string").to_owned(),
             image_sha256: ready.sha256(&image_name).to_owned(),
             image,
+            abi: abi::of_tree(&source_dir),
             source_dir,
             build_dir,
             source,
