@@ -3,6 +3,8 @@
 mod conformance;
 mod hop;
 
+use std::time::Duration;
+
 use protocol::message::Interface;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,9 +24,41 @@ pub struct Report {
     pub environment: Environment,
     /// The runs, in order.
     pub runs: Vec<Run>,
+    /// How long they took, all together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
     /// What they prove, requirement by requirement, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conformance: Option<Conformance>,
+}
+
+/// How quickly many runs were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pace {
+    /// Wall time on the host from the first run's beginning to the last one's end, in milliseconds.
+    pub wall_ms: u64,
+    /// Runs that came to a verdict in it.
+    pub runs: u64,
+    /// The most guests at a time.
+    pub side_by_side: u32,
+}
+
+impl Pace {
+    /// Of these runs, which took so long together.
+    #[must_use]
+    pub fn of(runs: &[Run], wall: Duration) -> Self {
+        Self {
+            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+            runs: runs.len() as u64,
+            side_by_side: runs.iter().map(|run| run.beside.saturating_add(1)).max().unwrap_or(0),
+        }
+    }
+
+    /// Runs a minute.
+    #[must_use]
+    pub fn per_minute(&self) -> f64 {
+        self.runs as f64 * 60e3 / self.wall_ms.max(1) as f64
+    }
 }
 
 /// Where and with what the runs ran.
@@ -137,6 +171,10 @@ pub struct Run {
     pub clock: Option<ClockFacts>,
     /// Wall time on the host from QEMU's start to its end, in milliseconds. For the reader, not a measurement.
     pub wall_ms: u64,
+    /// The most guests that the same command had running beside this one. They share the host's processors and caches:
+    /// times are compared only with times of runs that had as many beside them, and those measured alone are the true ones.
+    #[serde(default)]
+    pub beside: u32,
     /// The folder with console, logs and the command line to reproduce by hand.
     pub artefacts: String,
 }

@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ Examples:
   cargo xtask scenario --filter hops -v         those with `hops` in their name, each step told
   cargo xtask scenario --tag conformance        what proves a requirement, and the table of them all
   cargo xtask scenario --skip-tag conformance   everything else
+  cargo xtask scenario -j 1                     one after the other: times that may be compared
   cargo xtask scenario --interface luo          through the in-tree orchestrator only
   cargo xtask scenario --kernel 7.3.4           an exact release
   cargo xtask scenario --kernel path:~/linux    your own tree, built in place, incrementally
@@ -87,6 +89,11 @@ pub(crate) struct Scenario {
     /// and counts instructions instead of time: slower, and its figures do not depend on what else the host does.
     #[arg(long, default_value = "auto", value_name = "auto|kvm|tcg|icount")]
     pub(crate) accel: Wish,
+    /// How many guests run at a time. As many as this machine has processors and memory for if it is not said; with 1
+    /// each has the machine for itself, and times are as true as they get. More than there are processors for get
+    /// several times the seconds of `--timeout` and `--silence`.
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZero<u32>>,
     /// Seconds that one run may take.
     #[arg(long, default_value = "300", value_parser = seconds, value_name = "SECONDS")]
     pub(crate) timeout: Duration,

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Instant;
 
 use lab::cache::Cache;
 use lab::conformance::{self, Declared, Scope};
 use lab::host::{Cancel, Consent, ensure};
-use lab::report::terminal::{LiveRun, Terminal, table};
+use lab::report::live::LiveRuns;
+use lab::report::terminal::{Terminal, summary, table};
 use lab::report::{conformance as matrix, write_json};
-use lab::result::{Outcome, Report, Run, SCHEMA_VERSION};
+use lab::result::{Outcome, Pace, Report, Run, SCHEMA_VERSION};
+use lab::run::pool::{self, Audience, Job, Limit};
 use lab::run::stage::{self, Setup};
-use lab::run::{Limits, Stage};
+use lab::run::{Limits, Observer};
 use lab::scenario::Document;
 use lab::scenario::diagnostic::{Diagnostic, nearest};
 use lab::scenario::library::{Error as LibraryError, Library};
@@ -172,16 +175,18 @@ fn perform(
     let stage = stage::set(&setup, &cache, terminal, cancel)?;
     let environment = stage.environment(&cache);
     terminal.introduce(&environment);
-    let mut runs = Vec::new();
-    for (document, plan) in plans {
-        let Some(run) = one(&stage, document, plan, options, terminal, cancel) else { break };
-        runs.push(run);
-    }
+    let jobs: Vec<Job<'_>> = plans.iter().map(|(document, plan)| Job { stage: &stage, document, plan }).collect();
+    let began = Instant::now();
+    let limit = options.jobs.map_or(Limit::Host, Limit::Guests);
+    let live = LiveRuns::new(terminal, jobs.len());
+    let mut watcher = Watcher { live, terminal, keep: options.keep };
+    let runs: Vec<Run> = pool::run(&jobs, limit, &mut watcher, cancel).into_iter().flatten().collect();
+    drop(watcher);
+    let pace = Pace::of(&runs, began.elapsed());
     let mut exit = judge(&runs, cancel);
     if !runs.is_empty() {
         println!("\n{}\n", table(&runs));
-        let green = runs.iter().filter(|run| run.is_green()).count();
-        println!("{green} passed, {} failed", runs.len() - green);
+        println!("{}", summary(&runs, &pace));
     }
     let finished = runs.len() == plans.len();
     let conformance =
@@ -197,32 +202,33 @@ fn perform(
         }
     }
     if let Some(path) = &options.json {
-        let report = Report { schema_version: SCHEMA_VERSION, environment, runs, conformance };
+        let report = Report { schema_version: SCHEMA_VERSION, environment, runs, pace: Some(pace), conformance };
         write_json(&report, path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     Ok(exit)
 }
 
-fn one(
-    stage: &Stage,
-    document: &Document,
-    plan: &Plan,
-    options: &Scenario,
-    terminal: &Terminal,
-    cancel: &Cancel,
-) -> Option<Run> {
-    let title = format!("{} ({})", plan.scenario, format!("{:?}", plan.interface).to_lowercase());
-    let mut live = LiveRun::new(terminal, title);
-    let run = lab::run::run(stage, document, plan, &mut live, cancel);
-    drop(live);
-    let mut run = run.ok()?;
-    terminal.conclude(&run);
-    if run.is_green() && !options.keep {
-        // Its figures are in the result; what is left would only fill the disk.
-        let _ = fs::remove_dir_all(&run.artefacts);
-        run.artefacts.clear();
+/// Tells of the runs, and takes away what the green ones leave.
+struct Watcher<'a> {
+    live: LiveRuns<'a>,
+    terminal: &'a Terminal,
+    keep: bool,
+}
+
+impl<'a> Audience<'a> for Watcher<'a> {
+    fn begins(&mut self, job: &Job<'a>) -> Box<dyn Observer + Send + 'a> {
+        Box::new(self.live.begins(format!("{} ({})", job.plan.scenario, job.plan.interface.name())))
     }
-    Some(run)
+
+    fn ended(&mut self, _: &Job<'a>, run: &mut Run) {
+        self.live.ended();
+        self.terminal.conclude(run);
+        if run.is_green() && !self.keep {
+            // Its figures are in the result; what is left would only fill the disk.
+            let _ = fs::remove_dir_all(&run.artefacts);
+            run.artefacts.clear();
+        }
+    }
 }
 
 fn judge(runs: &[Run], cancel: &Cancel) -> Exit {

@@ -132,6 +132,7 @@ mod tests {
             claims: claims.iter().map(|&(requirement, step)| Claim { requirement, step, refuted: None }).collect(),
             clock: None,
             wall_ms: 1,
+            beside: 0,
             artefacts: String::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! This machine: what it has, what it lacks, and how commands run on it.
 
 mod cancel;
+mod capacity;
 mod compiler;
 mod doctor;
 mod fuzzing;
@@ -11,6 +12,7 @@ mod system;
 mod versions;
 
 pub use cancel::{Cancel, Subscription};
+pub use capacity::Capacity;
 pub use compiler::Compiler;
 pub use doctor::{Check, Doctor, Found, GUEST_TARGET, Remedy};
 pub(crate) use install::apt_percent;

@@ -1,9 +1,10 @@
 //! What a run found out, for people and for machines.
 //!
-//! [`crate::result`] is the one model; [`terminal`] shows it ([`conformance`] which requirements are met), JSON is its serde form, and its JSON Schema comes
+//! [`crate::result`] is the one model; [`terminal`] shows it ([`live`] while it comes about, [`conformance`] which requirements are met), JSON is its serde form, and its JSON Schema comes
 //! from the same types.
 
 pub mod conformance;
+pub mod live;
 pub mod terminal;
 
 use std::fs::File;

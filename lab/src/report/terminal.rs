@@ -3,18 +3,19 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use console::{Style, Term, style};
-use indicatif::{ProgressBar, ProgressStyle};
+use console::{Term, style};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::host::Progress;
-use crate::result::{AcceleratorKind, Environment, FailureKind, Hop, HopOutcome, Outcome, Profile, Run};
-use crate::run::Observer;
+use crate::result::{AcceleratorKind, Environment, FailureKind, Hop, HopOutcome, Outcome, Pace, Profile, Run};
 
 /// The terminal, or a pipe. Progress goes to standard error, results to standard output.
 #[derive(Debug, Default)]
 pub struct Terminal {
     stage: Mutex<Option<Stage>>,
-    verbose: bool,
+    /// All that moves: what is printed while they do goes above them.
+    pub(super) bars: MultiProgress,
+    pub(super) verbose: bool,
 }
 
 #[derive(Debug)]
@@ -44,12 +45,9 @@ impl Terminal {
             stage.bar.finish_and_clear();
             // What took longer than a glance is worth a line.
             if stage.began.elapsed() > Duration::from_secs(2) {
-                eprintln!(
-                    "{:>12} {} in {:.1} s",
-                    style("Done").for_stderr().green().bold(),
-                    stage.name,
-                    stage.began.elapsed().as_secs_f64()
-                );
+                let seconds = stage.began.elapsed().as_secs_f64();
+                let done = style("Done").for_stderr().green().bold();
+                self.bars.suspend(|| eprintln!("{done:>12} {} in {seconds:.1} s", stage.name));
             }
         }
     }
@@ -82,39 +80,43 @@ impl Terminal {
     /// Prints how a run ended. What guests said may hold anything: control characters stay out of the terminal.
     pub fn conclude(&self, run: &Run) {
         self.clear();
-        let seconds = format!("[{:>7.3}s]", run.wall_ms as f64 / 1e3);
-        let label = if run.is_green() { style("PASS").green().bold() } else { style(red_label(run)).red().bold() };
-        println!("{label:>12} {seconds} {} {}", style(interface(run)).magenta(), style(&run.scenario).bold());
-        match &run.outcome {
-            Outcome::Failed(failure) if run.is_green() => {
-                println!("{:>23} red, as it must be: {}", "", plain(&failure.message));
+        self.bars.suspend(|| print(run));
+    }
+}
+
+fn print(run: &Run) {
+    let seconds = format!("[{:>7.3}s]", run.wall_ms as f64 / 1e3);
+    let label = if run.is_green() { style("PASS").green().bold() } else { style(red_label(run)).red().bold() };
+    println!("{label:>12} {seconds} {} {}", style(interface(run)).magenta(), style(&run.scenario).bold());
+    match &run.outcome {
+        Outcome::Failed(failure) if run.is_green() => {
+            println!("{:>23} red, as it must be: {}", "", plain(&failure.message));
+        }
+        Outcome::Passed if run.must_fail.is_some() => {
+            println!("{:>23} it passed, and had to fail: the lab does not see what it must", "");
+        }
+        Outcome::Failed(failure) => {
+            println!("{:>23} {}: {}", "", words(failure.kind), plain(&failure.message));
+            if let (Some(step), Some(place)) = (&failure.step, &failure.place) {
+                println!("{:>23} at {place}: {step}", "");
+            } else if let Some(step) = &failure.step {
+                println!("{:>23} in the step: {step}", "");
             }
-            Outcome::Passed if run.must_fail.is_some() => {
-                println!("{:>23} it passed, and had to fail: the lab does not see what it must", "");
+            for line in &failure.evidence {
+                println!("{:>23} {} {}", "", style("|").dim(), plain(line));
             }
-            Outcome::Failed(failure) => {
-                println!("{:>23} {}: {}", "", words(failure.kind), plain(&failure.message));
-                if let (Some(step), Some(place)) = (&failure.step, &failure.place) {
-                    println!("{:>23} at {place}: {step}", "");
-                } else if let Some(step) = &failure.step {
-                    println!("{:>23} in the step: {step}", "");
-                }
-                for line in &failure.evidence {
-                    println!("{:>23} {} {}", "", style("|").dim(), plain(line));
-                }
-            }
-            Outcome::Infrastructure { message } => println!("{:>23} {}", "", plain(message)),
-            Outcome::Passed => {}
         }
-        for hop in &run.hops {
-            tell_loss(hop);
-        }
-        for (step, reason) in run.not_applicable() {
-            println!("{:>23} {}: {step}: {}", "", style("not applicable").yellow(), plain(reason));
-        }
-        if !run.is_green() && !run.artefacts.is_empty() {
-            println!("{:>23} kept: {}  (the same machine by hand: sh {}/qemu.sh)", "", run.artefacts, run.artefacts);
-        }
+        Outcome::Infrastructure { message } => println!("{:>23} {}", "", plain(message)),
+        Outcome::Passed => {}
+    }
+    for hop in &run.hops {
+        tell_loss(hop);
+    }
+    for (step, reason) in run.not_applicable() {
+        println!("{:>23} {}: {step}: {}", "", style("not applicable").yellow(), plain(reason));
+    }
+    if !run.is_green() && !run.artefacts.is_empty() {
+        println!("{:>23} kept: {}  (the same machine by hand: sh {}/qemu.sh)", "", run.artefacts, run.artefacts);
     }
 }
 
@@ -134,6 +136,26 @@ fn tell_loss(hop: &Hop) {
     for line in &hop.evidence {
         println!("{:>23} {} {}", "", style("|").dim(), plain(line));
     }
+}
+
+/// The last line.
+#[must_use]
+pub fn summary(runs: &[Run], pace: &Pace) -> String {
+    let green = runs.iter().filter(|run| run.is_green()).count();
+    let mut line = format!(
+        "{green} passed, {} failed, in {:.1} s ({:.1} a minute)",
+        runs.len() - green,
+        pace.wall_ms as f64 / 1e3,
+        pace.per_minute()
+    );
+    if pace.side_by_side > 1 {
+        let beside = format!(
+            "\nUp to {} guests ran side by side: their times are compared with none that were measured alone (`-j 1`).",
+            pace.side_by_side
+        );
+        line.push_str(&beside);
+    }
+    line
 }
 
 /// The table at the end.
@@ -232,14 +254,14 @@ impl Progress for Terminal {
                 ProgressBar::hidden()
             }
             Some(total) => {
-                let bar = ProgressBar::new(total);
+                let bar = self.bars.add(ProgressBar::new(total));
                 bar.set_style(bar_style(
                     "{prefix:>12.cyan.bold} [{bar:30}] {pos}/{len} {wide_msg} {elapsed} (left {eta})",
                 ));
                 bar
             }
             None => {
-                let bar = ProgressBar::new_spinner();
+                let bar = self.bars.add(ProgressBar::new_spinner());
                 bar.set_style(bar_style("{prefix:>12.cyan.bold} {spinner} {wide_msg} {elapsed}"));
                 bar.enable_steady_tick(Duration::from_millis(120));
                 bar
@@ -265,66 +287,10 @@ impl Progress for Terminal {
 
     fn note(&self, line: &str) {
         let line = format!("{:>12} {line}", style("Note").for_stderr().yellow().bold());
-        match self.stage_mut().as_ref() {
-            Some(stage) if Term::stderr().is_term() => stage.bar.println(line),
-            _ => eprintln!("{line}"),
-        }
+        self.bars.suspend(|| eprintln!("{line}"));
     }
 }
 
-fn bar_style(template: &str) -> ProgressStyle {
+pub(super) fn bar_style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
-}
-
-/// One run, as it goes on, on the terminal.
-#[derive(Debug)]
-pub struct LiveRun<'a> {
-    terminal: &'a Terminal,
-    title: String,
-    bar: Option<ProgressBar>,
-}
-
-impl<'a> LiveRun<'a> {
-    /// Shows the run under this title.
-    #[must_use]
-    pub fn new(terminal: &'a Terminal, title: String) -> Self {
-        let bar = Term::stderr().is_term().then(|| {
-            let bar = ProgressBar::new_spinner();
-            bar.set_style(bar_style("{prefix:>12.cyan.bold} {spinner} {wide_msg} {elapsed}"));
-            bar.set_prefix("Running");
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
-        Self { terminal, title, bar }
-    }
-}
-
-impl Observer for LiveRun<'_> {
-    fn step(&mut self, text: &str, generation: u32) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("{} · generation {generation} · {text}", self.title));
-        }
-        if self.terminal.verbose {
-            let step = Style::new().for_stderr().dim().apply_to("step");
-            let line = format!("{step:>12} {}, generation {generation}: {text}", self.title);
-            match &self.bar {
-                Some(bar) => bar.println(line),
-                None => eprintln!("{line}"),
-            }
-        }
-    }
-
-    fn progress(&mut self, done: u64, total: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("{} · {} of {} MiB", self.title, done >> 20, total >> 20));
-        }
-    }
-}
-
-impl Drop for LiveRun<'_> {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }

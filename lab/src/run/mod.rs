@@ -2,18 +2,20 @@
 //!
 //! `conversation` talks to the agent and notices when the guest dies, hangs or complains; `driver`
 //! walks through the plan's steps; `proof` decides whether an update happened at all; [`artefacts`]
-//! keeps what is needed to understand a failure and to reproduce it by hand.
+//! keeps what is needed to understand a failure and to reproduce it by hand. [`pool`] makes many runs, side by side.
 
 pub mod artefacts;
 mod conversation;
 mod demand;
 mod driver;
 mod outcome;
+pub mod pool;
 mod proof;
 pub mod stage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::host::Cancel;
@@ -129,6 +131,18 @@ pub fn run(
     observer: &mut dyn Observer,
     cancel: &Cancel,
 ) -> Result<Run, Cancelled> {
+    run_beside(stage, document, plan, observer, cancel, &AtomicU32::new(0))
+}
+
+/// The same, while others run: `beside` is the most that did.
+fn run_beside(
+    stage: &Stage,
+    document: &Document,
+    plan: &Plan,
+    observer: &mut dyn Observer,
+    cancel: &Cancel,
+    beside: &AtomicU32,
+) -> Result<Run, Cancelled> {
     let began = Instant::now();
     let mut run = Run {
         scenario: plan.scenario.clone(),
@@ -143,6 +157,7 @@ pub fn run(
         claims: plan.claims.clone(),
         clock: None,
         wall_ms: 0,
+        beside: 0,
         artefacts: String::new(),
     };
     let stop = match Artefacts::create(&stage.runs, plan) {
@@ -169,6 +184,7 @@ pub fn run(
             return Err(Cancelled);
         }
     }
+    run.beside = beside.load(Ordering::Relaxed);
     // A verdict stands, whether or not it could be written down.
     if let (Err(error), Outcome::Passed) = (artefacts::write_result(&run), &run.outcome) {
         run.outcome = Outcome::Infrastructure { message: error.to_string() };

@@ -72,13 +72,27 @@ fn ctrl_c_while_memory_is_compared() {
 fn what_ran_before_ctrl_c_is_not_lost() {
     let bench = bench();
     let json = bench.path("results.json");
-    let run = bench.start(bench.scenario(&["one-object", "--json", &text(&json)]));
+    let run = bench.start(bench.scenario(&["one-object", "-j", "1", "--json", &text(&json)]));
     run.hears_out("PASS");
     run.signal(Signal::INT);
     run.end(PROMPT).exits(130).says(&["1 passed, 0 failed"]);
     let report: Report = serde_json::from_str(&std::fs::read_to_string(json).expect("results")).expect("a report");
     assert!(report.runs.len() == 1 && report.runs[0].is_green(), "{report:#?}");
     bench.all_gone(PROMPT);
+}
+
+#[test]
+fn ctrl_c_ends_all_that_run_side_by_side() {
+    let bench = bench();
+    let run = bench.start(bench.scenario(&["one-object", "-v", "-j", "3"]));
+    for interface in ["luo", "module", "kexecfs"] {
+        run.hears(&format!("one-object ({interface}), generation 0: create"));
+    }
+    run.signal(Signal::INT);
+    run.end(PROMPT).exits(130).says(&["stopping"]);
+    bench.all_gone(PROMPT);
+    bench.no_litter();
+    assert_eq!(std::fs::read_dir(bench.runs()).expect("the runs").count(), 0, "half a run's folder is left");
 }
 
 #[test]

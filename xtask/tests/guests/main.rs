@@ -8,5 +8,6 @@ mod conformance;
 mod host_faults;
 mod interrupt;
 mod red;
+mod side_by_side;
 mod suite;
 mod support;
