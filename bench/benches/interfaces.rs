@@ -112,7 +112,7 @@ fn compare(options: &Options, cancel: &Cancel) -> Result<(), Failure> {
     let runs = tempfile::tempdir()?;
     let setup = Setup {
         workspace,
-        kernel: options.kernel.clone(),
+        kernel: options.kernel.clone().into(),
         named: Default::default(),
         profile: Profile::Fast,
         accelerator: options.accel,

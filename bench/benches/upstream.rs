@@ -74,7 +74,7 @@ fn compare(options: &Options, cancel: &Cancel) -> Result<(), Failure> {
     let runs = tempfile::tempdir()?;
     let setup = Setup {
         workspace,
-        kernel: options.kernel.clone(),
+        kernel: options.kernel.clone().into(),
         profile: Profile::Fast,
         named: Default::default(),
         accelerator: options.accel,

@@ -114,7 +114,7 @@ pub enum Profile {
 /// A kernel that took part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KernelFacts {
-    /// As it was asked for.
+    /// As it was asked for, by name or source.
     pub requested: String,
     /// `uname -r`.
     pub release: String,
@@ -127,6 +127,9 @@ pub struct KernelFacts {
     pub origin: String,
     /// SHA-256 of its source.
     pub source_sha256: String,
+    /// What was laid on top of it, in order.
+    #[serde(default)]
+    pub patches: Vec<PatchFacts>,
     /// SHA-256 of its image.
     pub image_sha256: String,
     /// SHA-256 of its configuration.
@@ -139,6 +142,15 @@ pub struct KernelFacts {
     pub module_sha256: Option<String>,
     /// SHA-256 of the initramfs that carries agent and module.
     pub initramfs_sha256: String,
+}
+
+/// A patch that was laid on a kernel's source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PatchFacts {
+    /// Its file's name.
+    pub name: String,
+    /// SHA-256 of its text.
+    pub sha256: String,
 }
 
 /// One scenario on one interface.

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 
 use lab::cache::Cache;
 use lab::host::{Cancel, Compiler, Progress, Silent};
-use lab::kernel::{Error, Kernel, KernelSource, Profile, Provider, module};
+use lab::kernel::{Error, Kernel, KernelSource, KernelSpec, Patch, Profile, Provider, module};
 use tempfile::TempDir;
 
 const MAKEFILE: &str = r##"VERSION = 7
@@ -229,6 +229,70 @@ fn a_kernel_and_its_modules_are_compiled_by_what_the_profile_says() {
     assert!(keys[0] == keys[1] && keys[1] != keys[2], "{keys:?}");
 }
 
+/// What a kernel returns from main() instead of zero.
+fn returning(value: u32) -> Patch {
+    let text = format!(
+        "--- a/main.c\n+++ b/main.c\n@@ -1 +1 @@\n-int main(void) {{ return 0; }}\n+int main(void) {{ return {value}; }}\n"
+    );
+    Patch::parse(&format!("return-{value}.patch"), text).unwrap()
+}
+
+#[test]
+fn a_patched_kernel_is_built_beside_the_others_and_known_by_its_banner() {
+    let bench = Bench::new();
+    bench.sh("cd linux && git init -q && git add . && git -c user.name=x -c user.email=x@x commit -qm x && git tag v1");
+    let plain = KernelSpec::plain(format!("git:{}#v1", bench.tree().display()).parse().unwrap());
+    let patched = |value| plain.clone().with_patch(returning(value));
+    let obtain = |spec: &KernelSpec| bench.provider("").obtain(spec, &Silent, &Cancel::new());
+
+    let base = obtain(&plain).unwrap();
+    let [one, two] = [1, 2].map(|value| obtain(&patched(value)).unwrap());
+    let banners = [&base, &one, &two].map(|kernel| kernel.version_string.clone());
+    assert!(banners[0] != banners[1] && banners[1] != banners[2] && banners[0] != banners[2], "{banners:?}");
+    assert_eq!(one.source, base.source, "the source is the same");
+    assert_eq!(one.patches, [returning(1)]);
+    assert!(one.image_sha256 != base.image_sha256 && one.image_sha256 != two.image_sha256);
+    assert_eq!((&one.build_dir, builds(&two)), (&two.build_dir, 2), "one place for both");
+    assert_eq!(obtain(&patched(1)).unwrap(), one, "kept");
+    assert_eq!(builds(&two), 2);
+
+    let main = |dir: &Path| fs::read_to_string(dir.join("main.c")).unwrap();
+    assert!(main(&base.source_dir).contains("return 0"), "the cached tree stays as it was");
+    assert!(main(&two.source_dir).contains("return 2"));
+
+    // A module is built against the kernel that it is for, whatever was on the workbench last.
+    let sources = bench.dir.path().join("kmod");
+    fs::create_dir(&sources).unwrap();
+    fs::write(sources.join("hello.c"), "int hello;\n").unwrap();
+    module::build(&bench.cache, &one, &sources, &Silent, &Cancel::new()).unwrap();
+    assert!(main(&one.source_dir).contains("return 1"));
+    assert_eq!(builds(&one), 3);
+}
+
+#[test]
+fn a_patch_that_does_not_fit_changes_nothing_and_what_it_breaks_is_put_right() {
+    let bench = Bench::new();
+    bench.sh("cd linux && git init -q && git add . && git -c user.name=x -c user.email=x@x commit -qm x && git tag v1");
+    let plain = KernelSpec::plain(format!("git:{}#v1", bench.tree().display()).parse().unwrap());
+    let obtain = |spec: KernelSpec| bench.provider("").obtain(spec, &Silent, &Cancel::new());
+    let good = obtain(plain.clone().with_patch(returning(1))).unwrap();
+
+    let said = obtain(plain.clone().with_patch(returning(2)).with_patch(returning(3))).unwrap_err().to_string();
+    assert!(said.contains("return-3.patch does not apply to Linux 7.3") && said.contains("main.c"), "{said}");
+    assert!(fs::read_to_string(good.source_dir.join("main.c")).unwrap().contains("return 1"));
+
+    let breaks = "--- a/main.c\n+++ b/main.c\n@@ -1 +1 @@\n-int main(void) { return 0; }\n+nonsense\n\
+                  --- /dev/null\n+++ b/new.c\n@@ -0,0 +1 @@\n+int new;\n";
+    let breaks = Patch::parse("breaks.patch", breaks.to_owned()).unwrap();
+    assert!(matches!(obtain(plain.clone().with_patch(breaks)), Err(Error::Build { .. })));
+    assert!(good.source_dir.join("new.c").is_file());
+    let next = obtain(plain.with_patch(returning(4))).unwrap();
+    assert!(!next.source_dir.join("new.c").exists(), "what the one before added is gone");
+
+    let here = KernelSpec::plain(bench.source()).with_patch(returning(1));
+    assert!(obtain(here).unwrap_err().to_string().contains("patch it there"), "a directory is someone's own");
+}
+
 #[test]
 fn words_about_options_build_nothing_anew() {
     let bench = Bench::new();
@@ -317,7 +381,7 @@ fn a_module_is_built_from_a_copy() {
 fn asks_for_a_series() {
     let cache = Cache::at(Path::new(&std::env::var_os("KERNEL_BUILD_TEST_CACHE").expect("run by the parent"))).unwrap();
     let provider = Provider::new(&cache).with_fragment("");
-    let kernel = provider.obtain(&"7.3".parse().unwrap(), &Silent, &Cancel::new()).unwrap();
+    let kernel = provider.obtain("7.3".parse::<KernelSource>().unwrap(), &Silent, &Cancel::new()).unwrap();
     println!("got {} from {}", kernel.source.version, kernel.source.origin);
 }
 

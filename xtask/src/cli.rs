@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use lab::kernel::{KernelSource, Profile};
+use lab::kernel::{Catalogue, KernelSpec, Profile};
 use lab::machine::accelerator::Wish;
 
 const EXIT_CODES: &str = "\
@@ -48,6 +48,7 @@ Examples:
   cargo xtask scenario --kernel 7.3.4           an exact release
   cargo xtask scenario --kernel path:~/linux    your own tree, built in place, incrementally
   cargo xtask scenario --kernel git:~/linux#topic
+  cargo xtask scenario --kernel 7.3-kho-string  a name from `kernels.yaml`
   cargo xtask scenario --profile debug          kernels that watch themselves: lockdep, poisoned memory, leaks
   cargo xtask scenario --profile kasan          kernels and a module whose every access to memory is checked
   cargo xtask scenario --json results.json      for machines; `cargo xtask schema` describes it
@@ -77,9 +78,9 @@ pub(crate) struct Scenario {
     /// Only this interface: `luo` (in-tree), `module` (its device) or `kexecfs` (its file system).
     #[arg(long, value_parser = interface)]
     pub(crate) interface: Option<protocol::message::Interface>,
-    /// The kernel to boot: 7.3, 7.3.4, path:DIR, git:REPOSITORY#REF, or a tarball's URL.
-    #[arg(long, default_value = "7.3", value_name = "KERNEL")]
-    pub(crate) kernel: KernelSource,
+    /// The kernel to boot: a name from `kernels.yaml`, else 7.3, 7.3.4, path:DIR, git:REPOSITORY#REF, or a tarball's URL.
+    #[arg(long, default_value = "7.3", value_parser = kernel, value_name = "KERNEL")]
+    pub(crate) kernel: KernelSpec,
     /// What kernels are built for: `fast`, whose figures count; `debug`, which checks locks, memory, lists and leaks; or
     /// `kasan`, which checks each access to memory, the module's C and Rust included, and is compiled by clang. The latter
     /// two are several times slower: they get five times the seconds of `--timeout` and `--silence`.
@@ -156,6 +157,11 @@ fn target(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("`{text}` is no target: {}", targets.join(", ")))
+}
+
+fn kernel(text: &str) -> Result<KernelSpec, String> {
+    let catalogue = Catalogue::read(crate::workspace()).map_err(|error| error.to_string())?;
+    catalogue.find(text).map_err(|error| error.to_string())
 }
 
 fn interface(text: &str) -> Result<protocol::message::Interface, String> {

@@ -1,12 +1,13 @@
 //! `cargo xtask scenario`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Instant;
 
 use lab::cache::Cache;
 use lab::conformance::{self, Declared, Scope};
 use lab::host::{Cancel, Consent, ensure};
+use lab::kernel::{Catalogue, KernelSpec};
 use lab::report::live::LiveRuns;
 use lab::report::terminal::{Terminal, summary, table};
 use lab::report::{conformance as matrix, write_json};
@@ -50,6 +51,13 @@ pub(crate) fn run(options: &Scenario, cancel: &Cancel) -> Exit {
         eprintln!("error: no scenario is left to run; `cargo xtask scenario --list` shows them all");
         return Exit::Usage;
     }
+    let named = match named(&plans) {
+        Ok(named) => named,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Usage;
+        }
+    };
     let matrix = match asked_for_conformance(&plans, options) {
         Ok(matrix) => matrix,
         Err(error) => {
@@ -58,7 +66,7 @@ pub(crate) fn run(options: &Scenario, cancel: &Cancel) -> Exit {
         }
     };
     let terminal = Terminal::new(options.verbose);
-    match perform(&plans, options, matrix.as_ref(), &terminal, cancel) {
+    match perform(&plans, named, options, matrix.as_ref(), &terminal, cancel) {
         Ok(exit) => exit,
         Err(error) => {
             terminal.clear();
@@ -145,6 +153,13 @@ fn plans<'a>(documents: &'a [Document], options: &Scenario) -> Result<Vec<Planne
     Ok(plans)
 }
 
+/// The kernels that steps name.
+fn named(plans: &[Planned<'_>]) -> Result<BTreeMap<String, KernelSpec>, Box<dyn std::error::Error>> {
+    let catalogue = Catalogue::read(crate::workspace())?;
+    let names: BTreeSet<&str> = plans.iter().flat_map(|(_, plan)| plan.kernels()).collect();
+    names.into_iter().map(|name| Ok((name.to_owned(), catalogue.find(name)?))).collect()
+}
+
 fn list(documents: &[Document]) {
     let width = documents.iter().map(|document| document.name.len()).max().unwrap_or(0);
     for document in documents {
@@ -154,6 +169,7 @@ fn list(documents: &[Document]) {
 
 fn perform(
     plans: &[Planned<'_>],
+    named: BTreeMap<String, KernelSpec>,
     options: &Scenario,
     requirements: Option<&(Scope, Declared)>,
     terminal: &Terminal,
@@ -162,7 +178,6 @@ fn perform(
     let cache = Cache::open()?;
     let consent = if options.yes { Consent::Given } else { Consent::Ask };
     ensure(&cache, options.profile.compiler(), consent, terminal, cancel)?;
-    let named: BTreeSet<String> = plans.iter().flat_map(|(_, plan)| plan.kernels()).map(str::to_owned).collect();
     let setup = Setup {
         workspace: crate::workspace(),
         kernel: options.kernel.clone(),

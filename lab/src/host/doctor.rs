@@ -98,6 +98,7 @@ const PROGRAMS: &[(&str, &str, Package)] = &[
     ("tar", "unpacks kernel sources", Package::same("tar")),
     ("curl", "downloads kernel sources, and resumes downloads", Package::same("curl")),
     ("git", "reads kernel sources from repositories", Package::same("git")),
+    ("patch", "applies the patches that `kernels.yaml` names", Package::same("patch")),
 ];
 
 /// Headers that the kernel's own build tools are compiled with.

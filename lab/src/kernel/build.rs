@@ -6,9 +6,10 @@ use std::process::Command;
 
 use super::fragment::Fragment;
 use super::kconfig::Kconfig;
+use super::steps::{Count, Extent};
 use super::tools::Tools;
 use super::{Error, Job, Series, excerpt, tree};
-use crate::cache::{disk, write_atomically};
+use crate::cache::{Key, Lock, disk, write_atomically};
 use crate::host::process::Watched;
 
 /// What a build takes on the disk.
@@ -29,18 +30,28 @@ pub(super) struct Build<'a> {
     pub(super) tools: &'a Tools,
     /// Appears in the kernel's banner: `/proc/version` proves which build is running.
     pub(super) identity: &'a str,
-    /// Steps that kbuild will announce, about.
-    pub(super) steps: u64,
+    /// How much is to be built.
+    pub(super) extent: Extent,
 }
 
 impl Build<'_> {
-    /// Configures if the fragment changed, and makes what is not up to date.
+    /// Configures if the fragment changed, and makes what is not up to date. One at a time, with all processors: two
+    /// would take twice as long each.
     pub(super) fn run(&self, job: &Job<'_>) -> Result<(), Error> {
         disk::require(self.dir, BUILD_BYTES).map_err(crate::cache::Error::NoSpace)?;
         let series = tree::series(self.tree)?;
+        let alone = job.cache.lock_path("build", &Key::of([("what", "any kernel")]));
+        let _alone = Lock::take(&alone, &format!("builds Linux {series}"), job.progress, job.cancel)?;
         self.configure(series, job)?;
-        job.progress.stage(&format!("build Linux {series}"), Some(self.steps));
-        self.make(&["bzImage", "modules"], "the kernel's build", job)
+        let count = Count::begin(&self.extent, self.tree, self.dir);
+        job.progress.stage(&format!("build Linux {series}"), count.total);
+        let mut steps = 0;
+        let made = self.make(&["bzImage", "modules"], "the kernel's build", job, &mut |step| {
+            steps = step;
+            job.progress.advance(count.before + step);
+        });
+        count.end(steps, made.is_ok());
+        made
     }
 
     fn configure(&self, series: Series, job: &Job<'_>) -> Result<(), Error> {
@@ -50,11 +61,11 @@ impl Build<'_> {
         let asked = self.dir.join("liveupdate-lab.config");
         // The configuration of an interrupted or earlier build is kept: rewriting it would rebuild everything.
         if fs::read_to_string(&asked).ok().as_deref() != Some(&wanted) || !config.is_file() {
-            self.make(&["tinyconfig"], "the kernel's configuration", job)?;
+            self.make(&["tinyconfig"], "the kernel's configuration", job, &mut |_| {})?;
             let tiny = fs::read_to_string(&config).map_err(|source| Error::io("read", &config, source))?;
             fs::write(&config, tiny + &wanted).map_err(|source| Error::io("write", &config, source))?;
         }
-        self.make(&["olddefconfig"], "the kernel's configuration", job)?;
+        self.make(&["olddefconfig"], "the kernel's configuration", job, &mut |_| {})?;
         let text = fs::read_to_string(&config).map_err(|source| Error::io("read", &config, source))?;
         let problems = self.fragment.problems(series, &text, || Kconfig::read(self.tree));
         if !problems.is_empty() {
@@ -65,7 +76,7 @@ impl Build<'_> {
         Ok(write_atomically(&asked, wanted.as_bytes())?)
     }
 
-    fn make(&self, targets: &[&str], what: &str, job: &Job<'_>) -> Result<(), Error> {
+    fn make(&self, targets: &[&str], what: &str, job: &Job<'_>, on_step: &mut dyn FnMut(u64)) -> Result<(), Error> {
         let mut command = self.tools.make(self.tree, self.dir);
         // Equal inputs give equal images: no clock, no host name, no count of builds.
         command
@@ -74,18 +85,27 @@ impl Build<'_> {
             .env("KBUILD_BUILD_USER", "liveupdate-lab")
             .env("KBUILD_BUILD_HOST", self.identity)
             .args(targets);
-        watch(command, what, &log_path(job, self.dir), self.dir, job)
+        watch(command, what, &log_path(job, self.dir), self.dir, job, on_step)
     }
 }
 
 /// Where the log of work in a directory is kept, also when the directory is thrown away.
 pub(super) fn log_path(job: &Job<'_>, dir: &Path) -> PathBuf {
-    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // A build directory has its key for a name, but for a workbench's, which lies in a folder of that name.
+    let named = if dir.ends_with("build") { dir.parent().unwrap_or(dir) } else { dir };
+    let name = named.file_name().unwrap_or_default().to_string_lossy().into_owned();
     job.cache.root().join("logs").join(format!("{name}.log"))
 }
 
 /// Runs a build step, counting what kbuild announces; its failure shows the first error.
-pub(super) fn watch(command: Command, what: &str, log: &Path, output: &Path, job: &Job<'_>) -> Result<(), Error> {
+pub(super) fn watch(
+    command: Command,
+    what: &str,
+    log: &Path,
+    output: &Path,
+    job: &Job<'_>,
+    on_step: &mut dyn FnMut(u64),
+) -> Result<(), Error> {
     let fresh = || {
         fs::create_dir_all(log.parent().unwrap_or(log))?;
         fs::write(log, "")
@@ -95,7 +115,7 @@ pub(super) fn watch(command: Command, what: &str, log: &Path, output: &Path, job
     let outcome = Watched::new(command, job.cancel).log(log).run(|line| {
         if excerpt::is_progress(line) {
             steps += 1;
-            job.progress.advance(steps);
+            on_step(steps);
         }
     })?;
     if outcome.status.success() {

@@ -69,6 +69,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A patch is none, or does not fit.
+    #[error("{patch} {}:\n{}", to.as_ref().map_or("is of no use".to_owned(), |to| format!("does not apply to Linux {to}")), indent(said))]
+    Patch {
+        /// Its name.
+        patch: String,
+        /// The release that it was to change.
+        to: Option<String>,
+        /// The file, the hunk and the reason.
+        said: Vec<String>,
+    },
     /// Options of the fragment did not take.
     #[error("kernel {release} cannot be configured as the lab needs it:\n{}", indent(problems))]
     Config {

@@ -63,7 +63,6 @@ fn attempt(
     let entry = job.cache.entry(kind, &key);
     let purpose = format!("builds {} for Linux {}", sources.display(), kernel.release);
     entry.obtain(Layout::Moved, &purpose, (job.progress, job.cancel), |dir| {
-        job.progress.stage(&format!("build {} for Linux {}", sources.display(), kernel.release), None);
         let copy = dir.join("src");
         for file in &files {
             let to = copy.join(file);
@@ -73,11 +72,15 @@ fn attempt(
             };
             place().map_err(|source| Error::io("copy", &sources.join(file), source))?;
         }
+        // A workbench may have been another kernel since.
+        let _held = kernel.workbench.as_ref().map(|bench| bench.take(job)).transpose()?;
+        job.progress.stage(&format!("build {} for Linux {}", sources.display(), kernel.release), None);
         let tools = Tools::find(job.cache, kernel.profile.compiler());
         let mut command = tools.make(&kernel.source_dir, &kernel.build_dir);
         command.arg(format!("M={}", copy.display())).args(options).arg("modules");
         let log = job.cache.root().join("logs").join(format!("{kind}.{key}.log"));
-        watch(command, &format!("the build of {}", sources.display()), &log, dir, job)
+        let what = format!("the build of {}", sources.display());
+        watch(command, &what, &log, dir, job, &mut |step| job.progress.advance(step))
             .map_err(|error| in_place_of(error, &copy, sources))?;
         keep_modules(dir, &copy)
     })

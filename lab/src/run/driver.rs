@@ -39,18 +39,19 @@ pub(super) fn drive(
     cancel: &Cancel,
 ) -> Result<(), Stop> {
     let command_line = command::for_machine(&stage.command_line, stage.accelerator.kind, plan.cpus);
+    let command_line = plan.kernel_parameters.behind(&command_line);
     let shape = Shape {
         accelerator: stage.accelerator.kind,
         cpus: plan.cpus,
         memory: plan.memory,
         kernel: stage.kernel.image.clone(),
         initramfs: stage.kernel.initramfs.clone(),
-        command_line: plan.kernel_parameters.behind(&command_line),
+        command_line: stage.kernel.told(&command_line),
     };
     observer.step("boot", 0);
     let machine = Machine::start(&shape, artefacts.folder(), cancel)?;
     let talk = Conversation::new(machine, stage.limits.of_hops(plan.hops()), artefacts, observer)?;
-    let mut driver = Driver::new(stage, plan, talk, shape.command_line);
+    let mut driver = Driver::new(stage, plan, talk, command_line);
     let mut ended = driver.walk(document, run);
     // Whatever happened, what was measured until then is kept.
     let mut log = String::new();

@@ -34,6 +34,15 @@ pub struct Bootable {
     pub image: PathBuf,
     /// Its initramfs.
     pub initramfs: PathBuf,
+    /// What it alone is told.
+    pub parameters: String,
+}
+
+impl Bootable {
+    /// The command line that it gets, of one that all get.
+    pub(crate) fn told(&self, command_line: &str) -> String {
+        format!("{command_line} {}", self.parameters).trim_end().to_owned()
+    }
 }
 
 /// What runs have in common.

@@ -97,6 +97,7 @@ mod tests {
             profile: Profile::Fast,
             origin: String::new(),
             source_sha256: String::new(),
+            patches: Vec::new(),
             image_sha256: String::new(),
             config_sha256: String::new(),
             compiler: String::new(),

@@ -1,16 +1,16 @@
 //! Sets the stage: from what was asked for to kernels that boot and an accelerator that runs them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Bootable, Limits, Stage};
 use crate::cache::Cache;
 use crate::host::{Cancel, Progress, Versions};
 use crate::image::{self, Artefact};
-use crate::kernel::{self, KernelSource, Profile, Provider, module};
+use crate::kernel::{self, KernelSpec, Profile, Provider, module};
 use crate::machine::accelerator::{self, Probe, Wish};
 use crate::machine::{self, command};
-use crate::result::{Environment, KernelFacts};
+use crate::result::{Environment, KernelFacts, PatchFacts};
 
 /// Where the modules' sources are, from the workspace's root.
 const MODULE_SOURCES: &str = "kmod";
@@ -24,11 +24,11 @@ pub struct Setup<'a> {
     /// The root of this project's sources: agent and module are built from them.
     pub workspace: &'a Path,
     /// The kernel to boot cold.
-    pub kernel: KernelSource,
-    /// What all kernels are built for.
+    pub kernel: KernelSpec,
+    /// What all kernels are built for that do not say otherwise themselves.
     pub profile: Profile,
     /// The kernels that steps name.
-    pub named: BTreeSet<String>,
+    pub named: BTreeMap<String, KernelSpec>,
     /// What is to run the guests.
     pub accelerator: Wish,
     /// When to lose patience, with the fast profile and an accelerator that does not count.
@@ -43,9 +43,6 @@ pub enum Error {
     /// A kernel or the module.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
-    /// A step names a kernel in a way that none can be named.
-    #[error(transparent)]
-    Name(#[from] kernel::ParseError),
     /// The agent or the initramfs.
     #[error(transparent)]
     Image(#[from] image::Error),
@@ -62,11 +59,11 @@ pub fn set(setup: &Setup<'_>, cache: &Cache, progress: &dyn Progress, cancel: &C
     let versions = Versions::recall(cache);
     let agent = image::build_agent(setup.workspace, cache, &versions, progress, cancel)?;
     let provide =
-        |source: &KernelSource| -> Result<Bootable, Error> { bootable(source, &agent, setup, cache, progress, cancel) };
+        |wanted: &KernelSpec| -> Result<Bootable, Error> { bootable(wanted, &agent, setup, cache, progress, cancel) };
     let kernel = provide(&setup.kernel)?;
     let mut named = BTreeMap::new();
-    for name in &setup.named {
-        named.insert(name.clone(), provide(&name.parse()?)?);
+    for (name, wanted) in &setup.named {
+        named.insert(name.clone(), provide(wanted)?);
     }
     let key = format!("{:.16}-{:.16}", kernel.facts.image_sha256, kernel.facts.initramfs_sha256);
     let memory = cache.root().join("accelerator");
@@ -76,19 +73,21 @@ pub fn set(setup: &Setup<'_>, cache: &Cache, progress: &dyn Progress, cancel: &C
     if !setup.profile.command_line().is_empty() {
         command_line = format!("{command_line} {}", setup.profile.command_line());
     }
-    let limits = setup.limits.times(setup.profile.patience()).times(accelerator.kind.patience());
+    let profiles = named.values().chain([&kernel]).map(|bootable| bootable.facts.profile.patience());
+    let patience = profiles.max().unwrap_or(1);
+    let limits = setup.limits.times(patience).times(accelerator.kind.patience());
     Ok(Stage { kernel, into: Vec::new(), named, accelerator, command_line, limits, runs: setup.runs.clone() })
 }
 
 fn bootable(
-    source: &KernelSource,
+    wanted: &KernelSpec,
     agent: &Artefact,
     setup: &Setup<'_>,
     cache: &Cache,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Bootable, Error> {
-    let kernel = Provider::new(cache).with_profile(setup.profile).obtain(source, progress, cancel)?;
+    let kernel = Provider::new(cache).with_profile(setup.profile).obtain(wanted, progress, cancel)?;
     let modules: Vec<Artefact> = if kernel.rust {
         let modules = module::build(cache, &kernel, &setup.workspace.join(MODULE_SOURCES), progress, cancel)?;
         modules.into_iter().map(|module| Artefact { path: module.path, sha256: module.sha256 }).collect()
@@ -98,13 +97,18 @@ fn bootable(
     };
     let initramfs = image::pack(agent, &modules, cache, progress, cancel)?;
     let module = modules.into_iter().find(|module| module.path.ends_with(MODULE));
+    // The others are told the words of the run's own profile already.
+    let own = if kernel.profile == setup.profile { "" } else { kernel.profile.command_line() };
+    let patches =
+        kernel.patches.iter().map(|patch| PatchFacts { name: patch.name().to_owned(), sha256: patch.sha256() });
     let facts = KernelFacts {
-        requested: kernel.source.requested,
+        requested: wanted.name.clone(),
         release: kernel.release,
         version: kernel.version_string,
         profile: kernel.profile,
         origin: kernel.source.origin,
         source_sha256: kernel.source.sha256,
+        patches: patches.collect(),
         image_sha256: kernel.image_sha256,
         config_sha256: kernel.config_sha256,
         compiler: kernel.compiler,
@@ -112,7 +116,7 @@ fn bootable(
         module_sha256: module.map(|module| module.sha256),
         initramfs_sha256: initramfs.sha256,
     };
-    Ok(Bootable { facts, image: kernel.image, initramfs: initramfs.path })
+    Ok(Bootable { facts, image: kernel.image, initramfs: initramfs.path, parameters: own.to_owned() })
 }
 
 impl Stage {

@@ -11,7 +11,7 @@ pub struct Place {
     pub column: usize,
 }
 
-/// An error in a scenario file.
+/// An error in a file that a person wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The file.
@@ -100,7 +100,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// Finds the wrong word and the right ones in serde's message, which quotes them in backticks.
-pub(super) fn suggest(message: &str, steps: &[&str]) -> Option<String> {
+pub(crate) fn suggest(message: &str, steps: &[&str]) -> Option<String> {
     let (_, unknown) = message.split_once("unknown ")?;
     let mut quoted = unknown.split('`').skip(1).step_by(2);
     let wrong = quoted.next()?;
@@ -108,7 +108,7 @@ pub(super) fn suggest(message: &str, steps: &[&str]) -> Option<String> {
     if let Some(meant) = nearest(wrong, known.iter().copied()) {
         return Some(format!("did you mean `{meant}`?"));
     }
-    unknown.starts_with("variant").then(|| format!("the steps are {}", steps.join(", ")))
+    (unknown.starts_with("variant") && !steps.is_empty()).then(|| format!("the steps are {}", steps.join(", ")))
 }
 
 #[cfg(test)]

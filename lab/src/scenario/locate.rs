@@ -12,12 +12,14 @@ use super::diagnostic::Place;
 
 /// One turn on the way to a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(crate) enum Turn {
     Key(&'static str),
+    /// A key that someone made up.
+    Name(String),
     Item(usize),
 }
 
-pub(super) fn find(text: &str, path: &[Turn]) -> Option<Place> {
+pub(crate) fn find(text: &str, path: &[Turn]) -> Option<Place> {
     let refused = Walk(path).deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
     refused.location().map(|at| Place { line: at.line(), column: at.column() })
 }
@@ -49,6 +51,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         while let Some(key) = map.next_key::<String>()? {
             match self.0 {
                 [Turn::Key(wanted), rest @ ..] if key == *wanted => map.next_value_seed(Walk(rest))?,
+                [Turn::Name(wanted), rest @ ..] if key == *wanted => map.next_value_seed(Walk(rest))?,
                 _ => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }

@@ -6,7 +6,7 @@
 
 pub mod diagnostic;
 pub mod library;
-mod locate;
+pub(crate) mod locate;
 pub mod parameters;
 pub mod plan;
 pub mod raw;

@@ -1,6 +1,6 @@
 //! A stage to run on, and what tests do with it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,7 +25,7 @@ static STAGE: LazyLock<Stage> = LazyLock::new(|| {
         workspace,
         kernel: "7.3".parse().unwrap(),
         profile: Profile::Fast,
-        named: BTreeSet::new(),
+        named: BTreeMap::new(),
         accelerator: Wish::Auto,
         limits: Limits { silence: Duration::from_secs(20), total: Duration::from_secs(120), ..Limits::default() },
         runs: PathBuf::new(),

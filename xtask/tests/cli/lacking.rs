@@ -9,7 +9,8 @@ use std::process::Command;
 use crate::common::{Programs, ended, find, say, xtask};
 
 /// What the doctor looks for, besides QEMU and what cargo brings.
-const NEEDED: [&str; 12] = ["make", "gcc", "ld", "flex", "bison", "bc", "perl", "lz4", "xz", "tar", "curl", "git"];
+const NEEDED: [&str; 13] =
+    ["make", "gcc", "ld", "flex", "bison", "bc", "perl", "lz4", "xz", "tar", "curl", "git", "patch"];
 
 fn on_machine(words: &[&str], path: &Path, cache: &tempfile::TempDir) -> Command {
     let mut command = xtask();

@@ -38,7 +38,7 @@ impl<'a> Driver<'a> {
             None if self.stage.into.is_empty() => self.kernel,
             None => &self.stage.into[self.hops.len() % self.stage.into.len()],
         };
-        let command_line = update.kernel_parameters.behind(&self.command_line);
+        let command_line = update.kernel_parameters.behind(&next.told(&self.command_line));
         let command_line = format!("{command_line} lab.update={:016x}", nonce());
         self.load(next, &command_line)?;
         if std::mem::take(&mut self.ticking) {
