@@ -19,6 +19,7 @@ pub mod host;
 pub mod image;
 pub mod kernel;
 pub mod machine;
+pub mod matrix;
 pub mod measure;
 pub mod report;
 pub mod requirement;

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod hop;
+mod matrix;
 
 use std::time::Duration;
 
@@ -9,24 +10,29 @@ use protocol::message::Interface;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::Abi;
 pub use conformance::{Cell, CellState, Claim, Conformance, Evidence};
 pub use hop::{BadPage, Fidelity, Hop, HopOutcome, HopTime, Phase, PhaseName, Prediction, Proof};
+pub use matrix::{Finding, Matrix, MatrixCell, MatrixKernel, Tally};
 
 /// Raised whenever a field changes its name or its meaning.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// All that one command ran.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// Where and with what it ran.
-    pub environment: Environment,
+    /// Where and with what it ran: one machine, or those whose reports were joined.
+    pub environments: Vec<Environment>,
     /// The runs, in order.
     pub runs: Vec<Run>,
     /// How long they took, all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<Pace>,
+    /// What became of each pair of kernels, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<Matrix>,
     /// What they prove, requirement by requirement, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conformance: Option<Conformance>,
@@ -140,8 +146,14 @@ pub struct KernelFacts {
     pub rustc: Option<String>,
     /// SHA-256 of the module built for it, if it has Rust.
     pub module_sha256: Option<String>,
+    /// SHA-256 of the kernel's own client of plain Kexec HandOver, if it has one.
+    #[serde(default)]
+    pub test_kho_sha256: Option<String>,
     /// SHA-256 of the initramfs that carries agent and module.
     pub initramfs_sha256: String,
+    /// How it hands its memory on, as its source says.
+    #[serde(default)]
+    pub abi: Abi,
 }
 
 /// A patch that was laid on a kernel's source.
@@ -163,6 +175,9 @@ pub struct Run {
     /// The interface it went through.
     #[schemars(with = "String")]
     pub interface: Interface,
+    /// Which of the report's environments it ran in.
+    #[serde(default)]
+    pub machine: usize,
     /// How it ended.
     pub outcome: Outcome,
     /// The failure that the scenario had to end in, if it is a proof of the lab's sight.

@@ -23,6 +23,9 @@ pub const MAX_TEXT: usize = 1000;
 /// Most figures that a check may bring.
 pub const MAX_FIGURES: usize = 256;
 
+/// What [`Check::PlainPayloadCrosses`] says that it found where nothing was handed over.
+pub const NOTHING: &str = "nothing that was handed over";
+
 /// What one half of a check leaves for the other: opaque to the host, which carries it over the kexec.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notes(Vec<u8>);

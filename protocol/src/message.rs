@@ -33,10 +33,12 @@ pub enum Interface {
     Module,
     /// The module's other face, a file system: files in an instance of kexecfs.
     Kexecfs,
+    /// Kexec HandOver itself, without an orchestrator. It preserves no files: it is for checks alone.
+    Kho,
 }
 
 impl Interface {
-    /// All of them.
+    /// Those that preserve files.
     pub const ALL: &[Self] = &[Self::Luo, Self::Module, Self::Kexecfs];
 
     /// Its name, as it stands in a scenario.
@@ -46,6 +48,7 @@ impl Interface {
             Self::Luo => "luo",
             Self::Module => "module",
             Self::Kexecfs => "kexecfs",
+            Self::Kho => "kho",
         }
     }
 }

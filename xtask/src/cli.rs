@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use lab::kernel::{Catalogue, KernelSpec, Profile};
 use lab::machine::accelerator::Wish;
+use lab::matrix::Partition;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -28,6 +29,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Scenario(Box<Scenario>),
+    Matrix(Box<Matrix>),
+    Merge(Merge),
     Doctor(Doctor),
     Test(Test),
     Fuzz(Fuzz),
@@ -118,6 +121,97 @@ pub(crate) struct Scenario {
     pub(crate) verbose: bool,
 }
 
+const MATRIX_EXAMPLES: &str = "\
+Examples:
+  cargo xtask matrix                              every pair of the kernels in kernels.yaml that have no patches
+  cargo xtask matrix --kernels 7.2,7.3            two of them, four pairs
+  cargo xtask matrix --kernels all                the synthetic ones too
+  cargo xtask matrix --interfaces luo,module two-hops
+  cargo xtask matrix --report out                 index.html with a heat map, matrix.svg, matrix.md, results.json
+  cargo xtask matrix --partition 2/4 --json 2.json
+  cargo xtask matrix --emit-github-matrix 4       the parts, for `strategy: matrix:` of a workflow
+  cargo xtask merge 1.json 2.json 3.json 4.json --report out
+
+A row hands over, a column takes. A cell is green if it comes to what the two kernels' own strings let expect, or to a hazard
+that hazards.yaml knows; anything else fails the command, and the lines that prove it are shown.";
+
+/// Run scenarios between every ordered pair of kernels, and compare what comes of it with what they promise.
+#[derive(Debug, Args)]
+#[command(after_help = MATRIX_EXAMPLES)]
+pub(crate) struct Matrix {
+    /// Scenario files, or names of shipped ones; none that names kernels itself.
+    #[arg(value_name = "FILE|NAME", default_values = ["one-object", "plain-kho"])]
+    pub(crate) wanted: Vec<String>,
+    /// The kernels: names from `kernels.yaml`, or whatever else names one. Those of the file that have no patches if none
+    /// is named; `all` takes those with patches too.
+    #[arg(long, value_delimiter = ',', value_name = "KERNEL,…")]
+    pub(crate) kernels: Vec<String>,
+    /// The interfaces: `luo` (in-tree), `module`, `kexecfs`, and `kho` (plain Kexec HandOver). All of them if none is named.
+    #[arg(long, value_delimiter = ',', value_parser = interface, value_name = "INTERFACE,…")]
+    pub(crate) interfaces: Vec<protocol::message::Interface>,
+    /// Only this part of the cells: 1/4 to 4/4. Parts hold pairs that need the same kernels.
+    #[arg(long, default_value = "1/1", value_name = "N/OF")]
+    pub(crate) partition: Partition,
+    /// Print so many parts as JSON for `strategy.matrix` of GitHub Actions, and run nothing.
+    #[arg(long, value_name = "PARTS")]
+    pub(crate) emit_github_matrix: Option<NonZero<u16>>,
+    /// Write a report to this folder, the runs' folders in it: a page with a heat map, its picture, Markdown, results.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) guests: Guests,
+}
+
+/// Join the results of several machines' parts.
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// What `--json` wrote.
+    #[arg(required = true, value_name = "RESULTS.json")]
+    pub(crate) results: Vec<PathBuf>,
+    /// Write all results to this file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a report to this folder: a page with a heat map, its picture, Markdown, results.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// How guests are run.
+#[derive(Debug, Args)]
+pub(crate) struct Guests {
+    /// What kernels are built for: `fast`, whose figures count; `debug`, which checks locks, memory, lists and leaks; or
+    /// `kasan`, which checks each access to memory, the module's C and Rust included, and is compiled by clang.
+    #[arg(long, default_value = "fast", value_name = "fast|debug|kasan")]
+    pub(crate) profile: Profile,
+    /// What runs the guests. `auto` takes KVM only if a guest under it has booted and reported back.
+    #[arg(long, default_value = "auto", value_name = "auto|kvm|tcg|icount")]
+    pub(crate) accel: Wish,
+    /// How many guests run at a time. As many as this machine has processors and memory for if it is not said.
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZero<u32>>,
+    /// Seconds that one run may take.
+    #[arg(long, default_value = "300", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: Duration,
+    /// Seconds without a sign of life after which a guest counts as hung.
+    #[arg(long, default_value = "30", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) silence: Duration,
+    /// Keep the folder of green runs too; those of red ones are always kept.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Where runs leave their folders.
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub(crate) runs: PathBuf,
+    /// Write all results to this file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) json: Option<PathBuf>,
+    /// Install what is missing without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Tell each step.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
 /// Show what this machine has of what the lab needs, and how to get the rest.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
@@ -169,7 +263,8 @@ fn interface(text: &str) -> Result<protocol::message::Interface, String> {
         "luo" => Ok(protocol::message::Interface::Luo),
         "module" => Ok(protocol::message::Interface::Module),
         "kexecfs" => Ok(protocol::message::Interface::Kexecfs),
-        other => Err(format!("`{other}` is no interface: luo, module or kexecfs")),
+        "kho" => Ok(protocol::message::Interface::Kho),
+        other => Err(format!("`{other}` is no interface: luo, module, kexecfs or kho")),
     }
 }
 

@@ -4,6 +4,9 @@ mod cli;
 mod doctor;
 mod exit;
 mod fuzz;
+mod matrix;
+mod merge;
+mod runs;
 mod scenario;
 mod test;
 
@@ -29,6 +32,8 @@ fn main() -> ExitCode {
     }
     let exit = match command {
         cli::Command::Scenario(options) => scenario::run(&options, &cancel),
+        cli::Command::Matrix(options) => matrix::run(&options, &cancel),
+        cli::Command::Merge(options) => merge::run(&options),
         cli::Command::Doctor(options) => doctor::run(&options),
         cli::Command::Test(options) => test::run(&options, &cancel),
         cli::Command::Fuzz(options) => fuzz::run(&options, &cancel),

@@ -1,20 +1,18 @@
 //! `cargo xtask scenario`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::time::Instant;
 
 use lab::cache::Cache;
 use lab::conformance::{self, Declared, Scope};
 use lab::host::{Cancel, Consent, ensure};
 use lab::kernel::{Catalogue, KernelSpec};
-use lab::report::live::LiveRuns;
 use lab::report::terminal::{Terminal, summary, table};
 use lab::report::{conformance as matrix, write_json};
-use lab::result::{Outcome, Pace, Report, Run, SCHEMA_VERSION};
-use lab::run::pool::{self, Audience, Job, Limit};
+use lab::result::{Pace, Report, Run, SCHEMA_VERSION};
+use lab::run::Limits;
+use lab::run::pool::{self, Job, Limit};
 use lab::run::stage::{self, Setup};
-use lab::run::{Limits, Observer};
 use lab::scenario::Document;
 use lab::scenario::diagnostic::{Diagnostic, nearest};
 use lab::scenario::library::{Error as LibraryError, Library};
@@ -22,6 +20,7 @@ use lab::scenario::plan::Plan;
 
 use crate::cli::Scenario;
 use crate::exit::Exit;
+use crate::runs::{Watcher, judge};
 
 pub(crate) fn run(options: &Scenario, cancel: &Cancel) -> Exit {
     let documents = match choose(options) {
@@ -193,8 +192,7 @@ fn perform(
     let jobs: Vec<Job<'_>> = plans.iter().map(|(document, plan)| Job { stage: &stage, document, plan }).collect();
     let began = Instant::now();
     let limit = options.jobs.map_or(Limit::Host, Limit::Guests);
-    let live = LiveRuns::new(terminal, jobs.len());
-    let mut watcher = Watcher { live, terminal, keep: options.keep };
+    let mut watcher = Watcher::new(terminal, jobs.len(), options.keep);
     let runs: Vec<Run> = pool::run(&jobs, limit, &mut watcher, cancel).into_iter().flatten().collect();
     drop(watcher);
     let pace = Pace::of(&runs, began.elapsed());
@@ -217,44 +215,15 @@ fn perform(
         }
     }
     if let Some(path) = &options.json {
-        let report = Report { schema_version: SCHEMA_VERSION, environment, runs, pace: Some(pace), conformance };
+        let report = Report {
+            schema_version: SCHEMA_VERSION,
+            environments: vec![environment],
+            runs,
+            pace: Some(pace),
+            matrix: None,
+            conformance,
+        };
         write_json(&report, path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     Ok(exit)
-}
-
-/// Tells of the runs, and takes away what the green ones leave.
-struct Watcher<'a> {
-    live: LiveRuns<'a>,
-    terminal: &'a Terminal,
-    keep: bool,
-}
-
-impl<'a> Audience<'a> for Watcher<'a> {
-    fn begins(&mut self, job: &Job<'a>) -> Box<dyn Observer + Send + 'a> {
-        Box::new(self.live.begins(format!("{} ({})", job.plan.scenario, job.plan.interface.name())))
-    }
-
-    fn ended(&mut self, _: &Job<'a>, run: &mut Run) {
-        self.live.ended();
-        self.terminal.conclude(run);
-        if run.is_green() && !self.keep {
-            // Its figures are in the result; what is left would only fill the disk.
-            let _ = fs::remove_dir_all(&run.artefacts);
-            run.artefacts.clear();
-        }
-    }
-}
-
-fn judge(runs: &[Run], cancel: &Cancel) -> Exit {
-    let undecided = |run: &Run| matches!(run.outcome, Outcome::Infrastructure { .. });
-    if cancel.is_cancelled() {
-        Exit::Cancelled
-    } else if runs.iter().any(|run| !run.is_green() && !undecided(run)) {
-        Exit::Failed
-    } else if runs.iter().any(undecided) {
-        Exit::Infrastructure
-    } else {
-        Exit::Passed
-    }
 }

@@ -34,6 +34,7 @@ mod observe;
 mod off;
 mod order;
 mod pass;
+mod plain;
 mod pressure;
 mod privilege;
 mod published;
@@ -107,6 +108,7 @@ fn body(check: Check) -> Body {
         Check::RestoreUnderPressure => Spans { leave: pressure::leave, find: pressure::find },
         Check::Model => Within(model::model),
         Check::ModuleTestsPass => Within(kunit::module_tests_pass),
+        Check::PlainPayloadCrosses => Spans { leave: plain::leave, find: plain::find },
         Check::MemoryCrosses => Spans { leave: crossing::leave_memory, find: crossing::find_memory },
         Check::DeviceIsNotExclusive => Within(state::device_is_not_exclusive),
         Check::GoneBeforePrepare => Within(carried::gone_before_prepare),

@@ -28,8 +28,13 @@ pub(super) fn open() -> Outcome<Device> {
 
 /// Loads the module with these parameters, unless it is loaded.
 pub(crate) fn load(parameters: &CStr) -> Outcome<()> {
-    let operation = format!("load {FILE}");
-    match rustix::fs::open(FILE, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+    load_file(FILE, parameters)
+}
+
+/// Loads the module in this file.
+pub(crate) fn load_file(file: &str, parameters: &CStr) -> Outcome<()> {
+    let operation = format!("load {file}");
+    match rustix::fs::open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
         Ok(file) => match finit_module(&file, parameters, 0) {
             Err(Errno::EXIST) => Ok(()),
             other => other.tell(operation),

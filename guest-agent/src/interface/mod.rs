@@ -6,11 +6,11 @@ mod kexecfs;
 mod luo;
 mod module;
 
-pub(crate) use device::load as load_module;
+pub(crate) use device::{load as load_module, load_file};
 use protocol::message::{self, Claim, Event, ObjectId, Token};
 use rustix::fd::{BorrowedFd, OwnedFd};
 
-use crate::failure::Outcome;
+use crate::failure::{Outcome, refuse};
 
 /// What an interface does for the holder. Sessions live as long as the value.
 pub(crate) trait Interface {
@@ -36,5 +36,6 @@ pub(crate) fn open(interface: message::Interface) -> Outcome<Box<dyn Interface>>
         message::Interface::Luo => Box::new(luo::Luo::open()?),
         message::Interface::Module => Box::new(module::Module::open()?),
         message::Interface::Kexecfs => Box::new(kexecfs::Kexecfs::open()?),
+        message::Interface::Kho => return Err(refuse("open plain Kexec HandOver", "it preserves no files")),
     })
 }

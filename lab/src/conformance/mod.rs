@@ -123,6 +123,7 @@ mod tests {
             scenario: "s".to_owned(),
             about: String::new(),
             interface: Interface::Module,
+            machine: 0,
             outcome,
             must_fail: None,
             as_demanded: false,

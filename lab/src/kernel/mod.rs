@@ -20,6 +20,7 @@ mod resolve;
 mod source;
 mod spec;
 mod steps;
+pub mod test_kho;
 mod tools;
 mod tree;
 mod tree_state;

@@ -59,9 +59,10 @@ fn attempt(
     options: &[&str],
 ) -> Result<crate::cache::Ready, Error> {
     let files = files(sources)?;
+    let shown = sources.file_name().unwrap_or(sources.as_os_str()).display();
     let key = Key::of([("kernel", kernel.key.as_str()), ("sources", &content(sources, &files)?)]);
     let entry = job.cache.entry(kind, &key);
-    let purpose = format!("builds {} for Linux {}", sources.display(), kernel.release);
+    let purpose = format!("builds {shown} for Linux {}", kernel.release);
     entry.obtain(Layout::Moved, &purpose, (job.progress, job.cancel), |dir| {
         let copy = dir.join("src");
         for file in &files {
@@ -74,12 +75,12 @@ fn attempt(
         }
         // A workbench may have been another kernel since.
         let _held = kernel.workbench.as_ref().map(|bench| bench.take(job)).transpose()?;
-        job.progress.stage(&format!("build {} for Linux {}", sources.display(), kernel.release), None);
+        job.progress.stage(&format!("build {shown} for Linux {}", kernel.release), None);
         let tools = Tools::find(job.cache, kernel.profile.compiler());
         let mut command = tools.make(&kernel.source_dir, &kernel.build_dir);
         command.arg(format!("M={}", copy.display())).args(options).arg("modules");
         let log = job.cache.root().join("logs").join(format!("{kind}.{key}.log"));
-        let what = format!("the build of {}", sources.display());
+        let what = format!("the build of {shown}");
         watch(command, &what, &log, dir, job, &mut |step| job.progress.advance(step))
             .map_err(|error| in_place_of(error, &copy, sources))?;
         keep_modules(dir, &copy)

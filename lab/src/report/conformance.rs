@@ -72,6 +72,7 @@ fn head(face: Interface) -> &'static str {
         Interface::Luo => "luo",
         Interface::Module => "ioctl (module)",
         Interface::Kexecfs => "kexecfs",
+        Interface::Kho => "plain KHO",
     }
 }
 

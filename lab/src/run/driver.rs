@@ -23,7 +23,8 @@ use crate::measure::fidelity::Frames;
 use crate::measure::leak::Accounts;
 use crate::measure::timeline::Timeline;
 use crate::result::{
-    AcceleratorKind, Failure, FailureKind, Fidelity, Figure, Hop, HopOutcome, HopTime, Proof, Run, StepRecord,
+    AcceleratorKind, Failure, FailureKind, Fidelity, Figure, Hop, HopOutcome, HopTime, Prediction, Proof, Run,
+    StepRecord,
 };
 use crate::scenario::Document;
 use crate::scenario::plan::{Action, HEARTBEAT, Plan};
@@ -122,6 +123,7 @@ struct HopUnderWay {
     to: String,
     hands_over: bool,
     expected: HopOutcome,
+    predicted: Option<Prediction>,
     arrival: Arrival,
     proof: Option<Proof>,
     fidelity: Fidelity,
@@ -135,8 +137,7 @@ impl HopUnderWay {
         let (outcome, evidence) =
             outcome::classify(Known { hands_over, arrival, proof: self.proof.as_ref(), failure, log });
         let still_reserved = still_reserved.filter(|_| outcome.is_some_and(|outcome| outcome != HopOutcome::Preserved));
-        let Self { from, to, expected, proof, fidelity, managed_bytes, .. } = self;
-        let predicted = None;
+        let Self { from, to, expected, predicted, proof, fidelity, managed_bytes, .. } = self;
         Hop { from, to, outcome, expected, predicted, still_reserved, evidence, proof, fidelity, managed_bytes, time }
     }
 }

@@ -10,17 +10,22 @@ mod demand;
 mod driver;
 mod outcome;
 pub mod pool;
+pub mod predict;
 mod proof;
 pub mod stage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use protocol::message::Interface;
+
 use crate::host::Cancel;
 use crate::machine;
-use crate::result::{Accelerator, Failure, FailureKind, Hop, HopOutcome, KernelFacts, Outcome, Run};
+use crate::matrix::Hazards;
+use crate::result::{Accelerator, Failure, FailureKind, Hop, HopOutcome, KernelFacts, Outcome, Prediction, Run};
 use crate::scenario::Document;
 use crate::scenario::plan::Plan;
 use artefacts::Artefacts;
@@ -52,6 +57,8 @@ pub struct Stage {
     pub kernel: Bootable,
     /// The kernels that updates go into which name none, in turn; empty: the kernel that runs.
     pub into: Vec<Bootable>,
+    /// What an update has to come to whose step does not say.
+    pub expect: Expect,
     /// The kernels that steps name.
     pub named: BTreeMap<String, Bootable>,
     /// What runs the guests.
@@ -62,6 +69,28 @@ pub struct Stage {
     pub limits: Limits,
     /// Where each run gets its folder.
     pub runs: PathBuf,
+}
+
+/// What an update has to come to whose step does not say.
+#[derive(Clone, Debug, Default)]
+pub enum Expect {
+    /// What it hands over is preserved.
+    #[default]
+    Preserved,
+    /// What the kernels' sources let expect; but for hazards, which are known to come to something else.
+    Predicted(Arc<Hazards>),
+}
+
+impl Expect {
+    fn of(&self, from: &KernelFacts, to: &KernelFacts, by: Interface, predicted: Option<&Prediction>) -> HopOutcome {
+        match self {
+            Self::Preserved => HopOutcome::Preserved,
+            Self::Predicted(hazards) => match hazards.find(&from.requested, &to.requested, by) {
+                Some(hazard) => hazard.outcome,
+                None => predicted.map_or(HopOutcome::Preserved, |predicted| predicted.outcome),
+            },
+        }
+    }
 }
 
 /// When to lose patience.
@@ -157,6 +186,7 @@ fn run_beside(
         scenario: plan.scenario.clone(),
         about: plan.about.clone(),
         interface: plan.interface,
+        machine: 0,
         outcome: Outcome::Passed,
         must_fail: plan.must_fail,
         as_demanded: false,

@@ -148,19 +148,20 @@ mod tests {
             said_previous_release: None,
             kexec_count: None,
         };
-        let of = |proof, log| classify(Known { proof: Some(proof), ..known(Arrival::Awake, Some(&failure), log) });
-        let (outcome, lines) = of(&cold, REFUSAL);
+        let of =
+            |proof: Proof, log| classify(Known { proof: Some(&proof), ..known(Arrival::Awake, Some(&failure), log) });
+        let (outcome, lines) = of(cold.clone(), REFUSAL);
         assert_eq!(outcome, Some(HopOutcome::Refused));
         assert_eq!(lines.len(), 2, "{lines:?}");
-        assert_eq!(of(&cold, "").0, Some(HopOutcome::LostSilently));
+        assert_eq!(of(cold.clone(), "").0, Some(HopOutcome::LostSilently));
         // A command line, and a process, may hold the same words.
         let forged = "<12>[    1.000000] KHO: disabling KHO revival\n[ 1.0] KHO: disabling KHO revival\n";
-        assert_eq!(of(&cold, forged).0, Some(HopOutcome::LostSilently));
+        assert_eq!(of(cold.clone(), forged).0, Some(HopOutcome::LostSilently));
         // It found what was handed over and makes nothing of it.
-        assert_eq!(of(&Proof { said_handover: true, ..cold.clone() }, "").0, Some(HopOutcome::Ignored));
+        assert_eq!(of(Proof { said_handover: true, ..cold.clone() }, "").0, Some(HopOutcome::Ignored));
         // No kexec, or not into what was loaded.
-        assert_eq!(of(&Proof { to_boot_id: "a".to_owned(), ..cold.clone() }, "").0, None);
-        assert_eq!(of(&Proof { command_line_matches: false, ..cold }, "").0, None);
+        assert_eq!(of(Proof { to_boot_id: "a".to_owned(), ..cold.clone() }, "").0, None);
+        assert_eq!(of(Proof { command_line_matches: false, ..cold }, "").0, None);
     }
 
     #[test]

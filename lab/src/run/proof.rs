@@ -73,6 +73,7 @@ pub(super) fn check(proof: &Proof, hop: u32, loaded: &KernelFacts) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Abi;
     use crate::result::Profile;
 
     fn proof() -> Proof {
@@ -103,7 +104,9 @@ mod tests {
             compiler: String::new(),
             rustc: None,
             module_sha256: None,
+            test_kho_sha256: None,
             initramfs_sha256: String::new(),
+            abi: Abi::default(),
         }
     }
 

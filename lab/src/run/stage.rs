@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Bootable, Limits, Stage};
+use super::{Bootable, Expect, Limits, Stage};
 use crate::cache::Cache;
 use crate::host::{Cancel, Progress, Versions};
 use crate::image::{self, Artefact};
-use crate::kernel::{self, KernelSpec, Profile, Provider, module};
+use crate::kernel::{self, KernelSpec, Profile, Provider, module, test_kho};
 use crate::machine::accelerator::{self, Probe, Wish};
 use crate::machine::{self, command};
 use crate::result::{Environment, KernelFacts, PatchFacts};
@@ -56,67 +56,108 @@ pub enum Error {
 /// # Errors
 /// Something cannot be had or built.
 pub fn set(setup: &Setup<'_>, cache: &Cache, progress: &dyn Progress, cancel: &Cancel) -> Result<Stage, Error> {
-    let versions = Versions::recall(cache);
-    let agent = image::build_agent(setup.workspace, cache, &versions, progress, cancel)?;
-    let provide =
-        |wanted: &KernelSpec| -> Result<Bootable, Error> { bootable(wanted, &agent, setup, cache, progress, cancel) };
-    let kernel = provide(&setup.kernel)?;
+    let workshop = Workshop::open(setup, cache, progress, cancel)?;
+    let kernel = workshop.provide(&setup.kernel)?;
     let mut named = BTreeMap::new();
     for (name, wanted) in &setup.named {
-        named.insert(name.clone(), provide(wanted)?);
+        named.insert(name.clone(), workshop.provide(wanted)?);
     }
-    let key = format!("{:.16}-{:.16}", kernel.facts.image_sha256, kernel.facts.initramfs_sha256);
-    let memory = cache.root().join("accelerator");
-    let probe = Probe { kernel: &kernel.image, initramfs: &kernel.initramfs, key: &key, memory: &memory };
-    let accelerator = accelerator::choose(setup.accelerator, &probe, cancel)?;
-    let mut command_line = command::kernel_command_line(accelerator.kind);
-    if !setup.profile.command_line().is_empty() {
-        command_line = format!("{command_line} {}", setup.profile.command_line());
-    }
-    let profiles = named.values().chain([&kernel]).map(|bootable| bootable.facts.profile.patience());
-    let patience = profiles.max().unwrap_or(1);
-    let limits = setup.limits.times(patience).times(accelerator.kind.patience());
-    Ok(Stage { kernel, into: Vec::new(), named, accelerator, command_line, limits, runs: setup.runs.clone() })
+    workshop.stage(kernel, named)
 }
 
-fn bootable(
-    wanted: &KernelSpec,
-    agent: &Artefact,
-    setup: &Setup<'_>,
-    cache: &Cache,
-    progress: &dyn Progress,
-    cancel: &Cancel,
-) -> Result<Bootable, Error> {
-    let kernel = Provider::new(cache).with_profile(setup.profile).obtain(wanted, progress, cancel)?;
-    let modules: Vec<Artefact> = if kernel.rust {
-        let modules = module::build(cache, &kernel, &setup.workspace.join(MODULE_SOURCES), progress, cancel)?;
-        modules.into_iter().map(|module| Artefact { path: module.path, sha256: module.sha256 }).collect()
-    } else {
-        progress.note(&format!("Linux {} has no Rust: its guests run without the module", kernel.release));
-        Vec::new()
-    };
-    let initramfs = image::pack(agent, &modules, cache, progress, cancel)?;
-    let module = modules.into_iter().find(|module| module.path.ends_with(MODULE));
-    // The others are told the words of the run's own profile already.
-    let own = if kernel.profile == setup.profile { "" } else { kernel.profile.command_line() };
-    let patches =
-        kernel.patches.iter().map(|patch| PatchFacts { name: patch.name().to_owned(), sha256: patch.sha256() });
-    let facts = KernelFacts {
-        requested: wanted.name.clone(),
-        release: kernel.release,
-        version: kernel.version_string,
-        profile: kernel.profile,
-        origin: kernel.source.origin,
-        source_sha256: kernel.source.sha256,
-        patches: patches.collect(),
-        image_sha256: kernel.image_sha256,
-        config_sha256: kernel.config_sha256,
-        compiler: kernel.compiler,
-        rustc: kernel.rustc,
-        module_sha256: module.map(|module| module.sha256),
-        initramfs_sha256: initramfs.sha256,
-    };
-    Ok(Bootable { facts, image: kernel.image, initramfs: initramfs.path, parameters: own.to_owned() })
+/// Where kernels are made ready to boot, one after the other.
+pub struct Workshop<'a> {
+    setup: &'a Setup<'a>,
+    cache: &'a Cache,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+    agent: Artefact,
+}
+
+impl<'a> Workshop<'a> {
+    /// Builds the agent that they all carry.
+    ///
+    /// # Errors
+    /// It cannot be built.
+    pub fn open(
+        setup: &'a Setup<'a>,
+        cache: &'a Cache,
+        progress: &'a dyn Progress,
+        cancel: &'a Cancel,
+    ) -> Result<Self, Error> {
+        let agent = image::build_agent(setup.workspace, cache, &Versions::recall(cache), progress, cancel)?;
+        Ok(Self { setup, cache, progress, cancel, agent })
+    }
+
+    /// Builds a kernel, its modules and its initramfs, unless they are there.
+    ///
+    /// # Errors
+    /// One of them cannot be had or built.
+    pub fn provide(&self, wanted: &KernelSpec) -> Result<Bootable, Error> {
+        let Self { setup, cache, progress, cancel, .. } = *self;
+        let kernel = Provider::new(cache).with_profile(setup.profile).obtain(wanted, progress, cancel)?;
+        let ours = if kernel.rust {
+            module::build(cache, &kernel, &setup.workspace.join(MODULE_SOURCES), progress, cancel)?
+        } else {
+            progress.note(&format!("Linux {} has no Rust: its guests run without the module", kernel.release));
+            Vec::new()
+        };
+        let test_kho = match test_kho::build(cache, &kernel, progress, cancel) {
+            // It is for plain Kexec HandOver alone, and the kernel is of use without.
+            Err(error @ kernel::Error::Build { .. }) => {
+                progress.note(&format!("Linux {} takes no part by plain Kexec HandOver: {error}", kernel.release));
+                None
+            }
+            other => other?,
+        };
+        let artefact = |module: &kernel::Module| Artefact { path: module.path.clone(), sha256: module.sha256.clone() };
+        let carried: Vec<Artefact> = ours.iter().chain(&test_kho).map(artefact).collect();
+        let initramfs = image::pack(&self.agent, &carried, cache, progress, cancel)?;
+        let module = ours.into_iter().find(|module| module.path.ends_with(MODULE));
+        // The others are told the words of the run's own profile already.
+        let own = if kernel.profile == setup.profile { "" } else { kernel.profile.command_line() };
+        let patches =
+            kernel.patches.iter().map(|patch| PatchFacts { name: patch.name().to_owned(), sha256: patch.sha256() });
+        let facts = KernelFacts {
+            requested: wanted.name.clone(),
+            release: kernel.release,
+            version: kernel.version_string,
+            profile: kernel.profile,
+            origin: kernel.source.origin,
+            source_sha256: kernel.source.sha256,
+            patches: patches.collect(),
+            image_sha256: kernel.image_sha256,
+            config_sha256: kernel.config_sha256,
+            compiler: kernel.compiler,
+            rustc: kernel.rustc,
+            module_sha256: module.map(|module| module.sha256),
+            test_kho_sha256: test_kho.map(|module| module.sha256),
+            initramfs_sha256: initramfs.sha256,
+            abi: kernel.abi,
+        };
+        Ok(Bootable { facts, image: kernel.image, initramfs: initramfs.path, parameters: own.to_owned() })
+    }
+
+    /// The stage on which `kernel` is booted cold; it is also what the accelerator is proven with.
+    ///
+    /// # Errors
+    /// The accelerator that is wished for does not work.
+    pub fn stage(&self, kernel: Bootable, named: BTreeMap<String, Bootable>) -> Result<Stage, Error> {
+        let setup = self.setup;
+        let key = format!("{:.16}-{:.16}", kernel.facts.image_sha256, kernel.facts.initramfs_sha256);
+        let memory = self.cache.root().join("accelerator");
+        let probe = Probe { kernel: &kernel.image, initramfs: &kernel.initramfs, key: &key, memory: &memory };
+        let accelerator = accelerator::choose(setup.accelerator, &probe, self.cancel)?;
+        let mut command_line = command::kernel_command_line(accelerator.kind);
+        if !setup.profile.command_line().is_empty() {
+            command_line = format!("{command_line} {}", setup.profile.command_line());
+        }
+        let profiles = named.values().chain([&kernel]).map(|bootable| bootable.facts.profile.patience());
+        let patience = profiles.max().unwrap_or(1);
+        let limits = setup.limits.times(patience).times(accelerator.kind.patience());
+        let (into, expect) = (Vec::new(), Expect::default());
+        Ok(Stage { kernel, into, expect, named, accelerator, command_line, limits, runs: setup.runs.clone() })
+    }
 }
 
 impl Stage {
@@ -125,7 +166,7 @@ impl Stage {
     pub fn environment(&self, cache: &Cache) -> Environment {
         let host_kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let mut kernels = vec![self.kernel.facts.clone()];
-        for named in self.named.values() {
+        for named in self.named.values().chain(&self.into) {
             // Two names may come to the same build.
             if kernels.iter().all(|known| known.image_sha256 != named.facts.image_sha256) {
                 kernels.push(named.facts.clone());

@@ -131,8 +131,8 @@ pub struct Update {
     pub skip_kexec: bool,
     /// What the new kernel, and it alone, is told besides.
     pub kernel_parameters: KernelParameters,
-    /// What has to become of what was handed over.
-    pub expect: HopOutcome,
+    /// What has to become of what was handed over, if the scenario says so.
+    pub expect: Option<HopOutcome>,
     /// Whether something is handed over, by a step or by a check that was left.
     pub hands_over: bool,
 }

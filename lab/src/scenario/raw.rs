@@ -22,7 +22,7 @@ pub struct Scenario {
     /// One sentence: what a green run proves.
     pub about: String,
     /// The interfaces that it runs through, each a run of its own.
-    #[serde(default = "both_interfaces")]
+    #[serde(default = "those_with_files")]
     pub interfaces: Vec<Interface>,
     /// The requirements that a green run proves, by id.
     #[serde(default)]
@@ -138,6 +138,14 @@ pub enum Action {
     Find(CheckStep),
 }
 
+impl Action {
+    /// Whether it is done with files, or with what holds them.
+    #[must_use]
+    pub fn needs_files(&self) -> bool {
+        !matches!(self, Self::Update(_) | Self::Check(_) | Self::Leave(_) | Self::Find(_))
+    }
+}
+
 /// The steps' names, as they stand in YAML.
 pub const STEPS: &[&str] = &[
     "create",
@@ -184,7 +192,7 @@ pub struct UpdateOptions {
     /// What the new kernel, and it alone, is told besides.
     pub kernel_parameters: KernelParameters,
     /// What has to become of what was handed over. The steps behind it say how that is looked for.
-    pub expect: HopOutcome,
+    pub expect: Option<HopOutcome>,
 }
 
 /// `no-leak`, or `no-leak: {within: 16 MiB}`.
@@ -268,8 +276,8 @@ impl<'de> Deserialize<'de> for Names {
     }
 }
 
-fn both_interfaces() -> Vec<Interface> {
-    vec![Interface::Luo, Interface::Module, Interface::Kexecfs]
+fn those_with_files() -> Vec<Interface> {
+    Interface::ALL.to_vec()
 }
 
 fn yes() -> bool {

@@ -188,6 +188,12 @@ impl<'a> Walk<'a> {
         if !self.holder_lives && !matches!(action, raw::Action::Update(_)) {
             return refuse("the agent's session is dead here", "the next step can only be `update`");
         }
+        if self.interface == Interface::Kho && action.needs_files() {
+            return refuse(
+                "plain Kexec HandOver preserves no files",
+                "it is asked by checks: `leave: plain-payload-crosses`, `update`, `find: plain-payload-crosses`",
+            );
+        }
         match action {
             raw::Action::Create(create) => self.create(create),
             raw::Action::Preserve(names) => self.preserve(names),

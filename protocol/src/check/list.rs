@@ -10,6 +10,7 @@ const MODULE: &[Interface] = &[Interface::Module];
 const FACES: &[Interface] = &[Interface::Module, Interface::Kexecfs];
 const LUO: &[Interface] = &[Interface::Luo];
 const KEXECFS: &[Interface] = &[Interface::Kexecfs];
+const KHO: &[Interface] = &[Interface::Kho];
 const ALL: &[Interface] = Interface::ALL;
 
 // A line a check, grouped by the agent's files: `Variant = "name", Shape, faces;`
@@ -41,6 +42,10 @@ checks! {
     // guest-agent/src/checks/crossing.rs
     /// What a holder preserved is the next kernel's, under the token and with the bytes that it had.
     MemoryCrosses = "memory-crosses", Spans, MODULE;
+
+    // guest-agent/src/checks/plain.rs
+    /// What the kernel's own test of Kexec HandOver hands over is the next kernel's, and sums up to the same.
+    PlainPayloadCrosses = "plain-payload-crosses", Drives, KHO;
 
     // guest-agent/src/checks/state.rs
     /// Many may have the device open, and O_EXCL is refused.

@@ -22,7 +22,7 @@ fn every_shipped_scenario_comes_out_as_it_must() {
     obeys_the_schema(&value);
     let report: Report = serde_json::from_value(value).expect("the lab reads what it writes");
     assert_eq!(report.schema_version, SCHEMA_VERSION);
-    names_its_surroundings(&report.environment);
+    names_its_surroundings(&report.environments[0]);
     is_complete(&report.runs);
     for run in &report.runs {
         println!("{} {:?}", run.scenario, run.interface);

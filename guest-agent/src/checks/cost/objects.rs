@@ -51,6 +51,7 @@ fn leave(context: &mut Context, count: u32, rounds: u32) -> Result<Notes, Findin
             Interface::Luo => luo(context, count, seed, last)?,
             Interface::Module => tokens = module(context, count, seed, last)?,
             Interface::Kexecfs => kexecfs(context, count, seed, last)?,
+            Interface::Kho => return Err(Finding::lacks("plain Kexec HandOver preserves no files")),
         }
     }
     Ok(Notes::of::<Left>(&(count, seed, tokens))?)
@@ -63,6 +64,7 @@ pub(in crate::checks) fn find(context: &mut Context, notes: &Notes) -> Result<()
         Interface::Luo => find_luo(context, left),
         Interface::Module => find_module(context, left),
         Interface::Kexecfs => find_kexecfs(context, left),
+        Interface::Kho => Err(Finding::lacks("plain Kexec HandOver preserves no files")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::check::{self, Check, Dice, MAX_FIGURES, Notes, Order, Verdict, cut};
+use protocol::check::{self, Check, Dice, MAX_FIGURES, NOTHING, Notes, Order, Verdict, cut};
 use protocol::message::{Reply, Request};
 
 use super::Driver;
@@ -85,6 +85,12 @@ fn judge(check: Check, part: Part, verdict: &Verdict) -> Result<Judged, Option<(
         Verdict::Held | Verdict::Left { .. } => Err(None),
         Verdict::NotApplicable { reason } if part == Part::Leave => Ok(Judged::Left(Left::NotApplicable(cut(reason)))),
         Verdict::NotApplicable { reason } => Ok(Judged::NotApplicable(cut(reason))),
+        Verdict::Contradicted { came, .. } if check == Check::PlainPayloadCrosses && came == NOTHING => {
+            Err(Some((FailureKind::NotFound, format!("{check} found {NOTHING}"))))
+        }
+        Verdict::Contradicted { came, .. } if check == Check::PlainPayloadCrosses && part == Part::Find => {
+            Err(Some((FailureKind::PageCorrupted, format!("{check} found: {}", cut(came)))))
+        }
         Verdict::Contradicted { expected, came } => {
             let message = format!("{check} expected {}; it found: {}", cut(expected), cut(came));
             Err(Some((FailureKind::CheckFailed, message)))

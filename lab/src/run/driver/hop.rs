@@ -9,7 +9,8 @@ use super::{Driver, HopUnderWay};
 use crate::measure::timeline::Timeline;
 use crate::result::{FailureKind, Fidelity};
 use crate::run::outcome::Arrival;
-use crate::run::{Bootable, Stop, proof};
+use crate::run::{Bootable, Stop, predict::predict, proof};
+use crate::scenario::parameters::KernelParameters;
 use crate::scenario::plan::{HEARTBEAT, Update};
 
 impl<'a> Driver<'a> {
@@ -44,11 +45,18 @@ impl<'a> Driver<'a> {
         if std::mem::take(&mut self.ticking) {
             self.talk.ask_done(&Request::AwaitTick)?;
         }
+        // What a kernel is told by this one update, its source does not know.
+        let told = update.kernel_parameters != KernelParameters::default();
+        let predicted = if told { None } else { predict(&self.kernel.facts, &next.facts, self.plan.interface) };
+        let by_stage =
+            || self.stage.expect.of(&self.kernel.facts, &next.facts, self.plan.interface, predicted.as_ref());
+        let expected = update.expect.unwrap_or_else(by_stage);
         self.hops.push(HopUnderWay {
             from: self.kernel.facts.requested.clone(),
             to: next.facts.requested.clone(),
             hands_over: update.hands_over,
-            expected: update.expect,
+            expected,
+            predicted,
             arrival: Arrival::Dark,
             proof: None,
             fidelity: Fidelity::default(),

@@ -104,12 +104,10 @@ impl Walk<'_> {
                 "an `expect` other than `preserved` stands at the last `update`",
             );
         }
-        if options.expect == HopOutcome::Preserved {
-            return Ok(());
-        }
+        let Some(expect) = options.expect.filter(|&expect| expect != HopOutcome::Preserved) else { return Ok(()) };
         let at = vec![Turn::Key("update"), Turn::Key("expect")];
         if !hands_over {
-            let message = format!("nothing is handed over here that could be {}", options.expect);
+            let message = format!("nothing is handed over here that could be {expect}");
             return Err((at, message, Some("a `preserve` or a `leave` step must come before".to_owned())));
         }
         if self.scenario.must_fail.is_some() {
