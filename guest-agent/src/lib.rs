@@ -22,6 +22,7 @@ mod mapping;
 mod memory;
 mod objects;
 mod reserved;
+mod revival;
 mod supervisor;
 mod transport;
 mod verify;

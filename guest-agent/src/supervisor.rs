@@ -17,7 +17,7 @@ use crate::{
     checker::Checks,
     child::{self, Child},
     failure::{Outcome, refuse},
-    kernel_log, kexec, memory, now, reserved,
+    kernel_log, kexec, memory, now, reserved, revival,
     transport::Link,
 };
 
@@ -146,7 +146,11 @@ impl Supervisor {
         let from = now();
         let done = || Reply::Done { span: Span { from, to: now() } };
         Ok(Some(match request {
-            Request::Hello { nonce } => {
+            Request::Hello { nonce, revival } => {
+                // Before anything random is asked for, the boot id among it.
+                if let Some(revival) = revival {
+                    revival::take(&revival)?;
+                }
                 Reply::Welcome { nonce, facts: Box::new(boot::facts(self.started, self.ready)) }
             }
             Request::ReadTsc => Reply::Tsc(now()),

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     fn hello(epoch: u32, sequence: u32) -> Frame<Request> {
-        Frame { epoch, sequence, message: Request::Hello { nonce: 1 } }
+        Frame { epoch, sequence, message: Request::Hello { nonce: 1, revival: None } }
     }
 
     fn ask(epoch: u32, sequence: u32) -> Frame<Request> {

@@ -47,6 +47,9 @@ pub struct Pace {
     pub runs: u64,
     /// The most guests at a time.
     pub side_by_side: u32,
+    /// Runs whose guest was not booted but restored.
+    #[serde(default)]
+    pub restored: u64,
 }
 
 impl Pace {
@@ -57,6 +60,7 @@ impl Pace {
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
             runs: runs.len() as u64,
             side_by_side: runs.iter().map(|run| run.beside.saturating_add(1)).max().unwrap_or(0),
+            restored: runs.iter().filter(|run| run.start == Start::Restored).count() as u64,
         }
     }
 
@@ -92,7 +96,7 @@ pub struct Accelerator {
 }
 
 /// QEMU's accelerators, those that the lab uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AcceleratorKind {
     /// Hardware virtualization.
@@ -202,6 +206,9 @@ pub struct Run {
     /// times are compared only with times of runs that had as many beside them, and those measured alone are the true ones.
     #[serde(default)]
     pub beside: u32,
+    /// How its first kernel came to run.
+    #[serde(default)]
+    pub start: Start,
     /// The folder with console, logs and the command line to reproduce by hand.
     pub artefacts: String,
 }
@@ -220,6 +227,26 @@ impl Run {
     /// Why checks of it did not apply, in order.
     pub fn not_applicable(&self) -> impl Iterator<Item = (&str, &str)> {
         self.steps.iter().filter_map(|step| Some((step.text.as_str(), step.not_applicable.as_deref()?)))
+    }
+}
+
+/// How a guest's first kernel came to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "how", rename_all = "kebab-case")]
+pub enum Start {
+    /// It was booted, cold.
+    Booted {
+        /// Why it was not restored, if it might have been.
+        why: Option<String>,
+    },
+    /// It was restored from a snapshot, of a guest of the same shape that had booted the same kernel and whose agent was
+    /// ready. Its memory is laid out as that of all others that were.
+    Restored,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self::Booted { why: None }
     }
 }
 

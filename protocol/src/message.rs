@@ -118,6 +118,15 @@ pub struct NextKernel {
     pub command_line: String,
 }
 
+/// What a guest that was restored from a snapshot must be told, or it is the twin of all that were restored from the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revival {
+    /// Random bytes for the kernel's generator: what it gave away next would be what it gave the others.
+    pub entropy: [u8; 32],
+    /// The time of day, in nanoseconds since 1970: its own stood still.
+    pub unix_ns: u64,
+}
+
 /// Host → agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -125,6 +134,8 @@ pub enum Request {
     Hello {
         /// Echoed by [`Reply::Welcome`], so that a reply from before the kexec cannot pass for one.
         nonce: u64,
+        /// Said to a guest that has just been restored from a snapshot.
+        revival: Option<Revival>,
     },
     /// Reads the TSC at once: calibration.
     ReadTsc,

@@ -46,7 +46,7 @@ Examples:
   cargo xtask scenario --filter hops -v         those with `hops` in their name, each step told
   cargo xtask scenario --tag conformance        what proves a requirement, and the table of them all
   cargo xtask scenario --skip-tag conformance   everything else
-  cargo xtask scenario -j 1                     one after the other: times that may be compared
+  cargo xtask scenario -j 1 --no-snapshot       one after the other, each booted: times that may be compared
   cargo xtask scenario --interface luo          through the in-tree orchestrator only
   cargo xtask scenario --kernel 7.3.4           an exact release
   cargo xtask scenario --kernel path:~/linux    your own tree, built in place, incrementally
@@ -98,6 +98,10 @@ pub(crate) struct Scenario {
     /// several times the seconds of `--timeout` and `--silence`.
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZero<u32>>,
+    /// Boot each guest. Otherwise those that begin alike are booted once and restored from then on, if there are three or
+    /// more of them and TCG runs them (with KVM that is not proven).
+    #[arg(long)]
+    pub(crate) no_snapshot: bool,
     /// Seconds that one run may take.
     #[arg(long, default_value = "300", value_parser = seconds, value_name = "SECONDS")]
     pub(crate) timeout: Duration,

@@ -186,7 +186,8 @@ fn perform(
         limits: Limits { silence: options.silence, total: options.timeout, ..Limits::default() },
         runs: options.runs.clone(),
     };
-    let stage = stage::set(&setup, &cache, terminal, cancel)?;
+    let mut stage = stage::set(&setup, &cache, terminal, cancel)?;
+    stage.snapshots = !options.no_snapshot;
     let environment = stage.environment(&cache);
     terminal.introduce(&environment);
     let jobs: Vec<Job<'_>> = plans.iter().map(|(document, plan)| Job { stage: &stage, document, plan }).collect();

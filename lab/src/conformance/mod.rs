@@ -134,6 +134,7 @@ mod tests {
             clock: None,
             wall_ms: 1,
             beside: 0,
+            start: Default::default(),
             artefacts: String::new(),
         }
     }

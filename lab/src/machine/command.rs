@@ -46,7 +46,7 @@ pub fn for_machine(line: &str, accelerator: AcceleratorKind, cpus: u32) -> Strin
 }
 
 /// A machine to be started.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// What runs it.
     pub accelerator: AcceleratorKind,

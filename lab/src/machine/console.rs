@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ type Recent = Arc<Mutex<VecDeque<String>>>;
 pub struct Console {
     session: StreamSession<UnixStream>,
     recent: Recent,
+    cut: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Console {
@@ -36,15 +38,20 @@ impl std::fmt::Debug for Console {
 }
 
 impl Console {
+    /// `before` is what a console.log already has of a guest that was restored.
     pub(super) fn attach(
         stream: UnixStream,
         started: Instant,
         log: &Path,
+        before: &str,
         signals: SyncSender<Signal>,
     ) -> Result<Self, Error> {
-        let log = BufWriter::new(File::create(log).map_err(Error::io("create console.log"))?);
+        let mut log = BufWriter::new(File::create(log).map_err(Error::io("create console.log"))?);
+        log.write_all(before.as_bytes()).map_err(Error::io("write console.log"))?;
         let writer = stream.try_clone().map_err(Error::io("share the console"))?;
-        let recent = Recent::default();
+        let cut = Arc::new(AtomicBool::new(false));
+        let recent = before.lines().filter_map(|line| line.get(STAMP + 1..)).map(str::to_owned);
+        let recent: Recent = Arc::new(Mutex::new(recent.collect()));
         let recorder = Recorder {
             stream,
             started,
@@ -54,9 +61,10 @@ impl Console {
             lines: Lines::default(),
             bytes: 0,
             alarmed: false,
+            cut: Arc::clone(&cut),
         };
         let patience = Options::new().timeout_ms(Some(10_000)).strip_ansi_escape_codes(true);
-        Ok(Self { session: StreamSession::new(recorder, writer, patience), recent })
+        Ok(Self { session: StreamSession::new(recorder, writer, patience), recent, cut })
     }
 
     /// Waits until the console has printed something that matches, and returns that.
@@ -69,6 +77,11 @@ impl Console {
             rexpect::error::Error::EOF { .. } => format!("the console ended before anything matched /{pattern}/"),
             other => other.to_string(),
         })
+    }
+
+    /// Whether it ended within a line.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
     }
 
     /// The last `count` lines.
@@ -89,6 +102,7 @@ struct Recorder {
     lines: Lines,
     bytes: u64,
     alarmed: bool,
+    cut: Arc<AtomicBool>,
 }
 
 impl Read for Recorder {
@@ -123,7 +137,7 @@ impl Recorder {
         let alarm = alarm::scan(&line).filter(|_| !self.alarmed);
         {
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            if recent.len() == RECENT {
+            if recent.len() >= RECENT {
                 recent.pop_front();
             }
             recent.push_back(line);
@@ -138,6 +152,7 @@ impl Recorder {
 
     fn end(&mut self) {
         if let Some(line) = std::mem::take(&mut self.lines).end() {
+            self.cut.store(true, Ordering::Release);
             self.keep(line);
         }
         let _ = self.log.flush();
@@ -145,11 +160,14 @@ impl Recorder {
     }
 }
 
+/// How wide it is, up to a day.
+const STAMP: usize = 11;
+
 /// Host time since the start, as it stands in the logs.
 pub(super) struct Stamp(pub(super) Duration);
 
 impl std::fmt::Display for Stamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:>11.6}", self.0.as_secs_f64())
+        write!(f, "{:>STAMP$.6}", self.0.as_secs_f64())
     }
 }

@@ -1,8 +1,8 @@
 //! The guest machine: one QEMU, owned.
 //!
 //! [`command`] writes its command line, [`console`] records what its kernel prints, [`lines`] makes that harmless
-//! and [`alarm`] knows which lines are the end, [`qmp`] talks to QEMU itself, [`port`] to the agent inside. All that happens
-//! arrives in one queue of [`Signal`]s, so that whoever drives a machine waits in one place and is woken
+//! and [`alarm`] knows which lines are the end, [`qmp`] talks to QEMU itself, [`port`] to the agent inside, [`snapshot`]
+//! keeps a guest for others to begin where it was. All that happens arrives in one queue of [`Signal`]s, so that whoever drives a machine waits in one place and is woken
 //! by whatever comes first.
 
 pub mod accelerator;
@@ -13,6 +13,7 @@ mod host_tsc;
 pub mod lines;
 pub mod port;
 pub mod qmp;
+pub mod snapshot;
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -35,6 +36,7 @@ use command::{Shape, Wiring};
 use console::Console;
 use port::ControlPort;
 use qmp::Qmp;
+use snapshot::Snapshot;
 
 /// Something happened to the machine.
 #[derive(Debug)]
@@ -87,6 +89,9 @@ pub enum Error {
     /// KVM was demanded, and runs nothing here.
     #[error("KVM was asked for and does not work: {0}; `--accel auto` falls back to software emulation")]
     NoKvm(String),
+    /// A guest could not be kept, or not be restored.
+    #[error("{0}")]
+    Kept(String),
     /// The user wants to stop.
     #[error("cancelled")]
     Cancelled,
@@ -113,6 +118,7 @@ pub struct Machine {
     signals: Receiver<Signal>,
     group: Group,
     started: Instant,
+    restored: bool,
     log: PathBuf,
     cancel: Cancel,
     _subscription: Subscription,
@@ -125,6 +131,10 @@ const LAST_BREATH: Duration = Duration::from_secs(2);
 
 /// Descriptors that QEMU finds its sockets under.
 const CHILD_FDS: [i32; 4] = [10, 11, 12, 13];
+/// The one that it finds a snapshot under.
+const SNAPSHOT_FD: i32 = 14;
+/// How long QEMU may take to read one.
+const RESTORING: Duration = Duration::from_secs(60);
 
 impl Machine {
     /// Starts a guest; its logs go to `folder`.
@@ -132,6 +142,24 @@ impl Machine {
     /// # Errors
     /// QEMU is missing, refuses its command line, or the folder cannot be written.
     pub fn start(shape: &Shape, folder: &Path, cancel: &Cancel) -> Result<Self, Error> {
+        Self::launch(shape, None, folder, cancel)
+    }
+
+    /// Starts a guest of the same shape where the snapshot was taken.
+    ///
+    /// # Errors
+    /// As [`Machine::start`]; or QEMU cannot read the snapshot.
+    pub fn restore(shape: &Shape, snapshot: &Snapshot, folder: &Path, cancel: &Cancel) -> Result<Self, Error> {
+        let mut machine = Self::launch(shape, Some(snapshot), folder, cancel)?;
+        let uri = Some(format!("fd:{SNAPSHOT_FD}"));
+        machine.qmp.execute(&qapi::qmp::migrate_incoming { channels: None, exit_on_error: None, uri })?;
+        machine.expect(RESTORING, "it ran again", |signal| {
+            matches!(signal, Signal::Qemu(qapi::qmp::Event::RESUME { .. }))
+        })?;
+        Ok(machine)
+    }
+
+    fn launch(shape: &Shape, snapshot: Option<&Snapshot>, folder: &Path, cancel: &Cancel) -> Result<Self, Error> {
         let by_hand = shape.render(&Wiring::ByHand);
         std::fs::write(folder.join("qemu.sh"), by_hand).map_err(Error::io("write qemu.sh"))?;
 
@@ -146,11 +174,19 @@ impl Machine {
             unreachable!("a socket for each of four descriptors");
         };
 
+        if let Some(snapshot) = snapshot {
+            let state = snapshot.open().map_err(Error::io("open the snapshot"))?;
+            mappings.push(FdMapping { parent_fd: OwnedFd::from(state), child_fd: SNAPSHOT_FD });
+        }
+
         let log = folder.join("qemu.log");
         let stderr = File::create(&log).map_err(Error::io("create qemu.log"))?;
         let stdout = stderr.try_clone().map_err(Error::io("create qemu.log"))?;
         let mut command = Command::new(command::QEMU);
         command.args(shape.arguments(&Wiring::Inherited(CHILD_FDS)));
+        if snapshot.is_some() {
+            command.args(["-incoming", "defer"]);
+        }
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
         die_with_us(&mut command);
         let collision = |error| Error::Start { source: io::Error::other(error) };
@@ -161,13 +197,16 @@ impl Machine {
         // A full queue has a reader who is awake, and who looks at the flag itself.
         let subscription = cancel.on_cancel(move || drop(woken.try_send(Signal::Cancelled)));
 
-        let started = Instant::now();
+        let now = Instant::now();
+        // Its age counts on, so that its logs do.
+        let started = snapshot.and_then(|snapshot| now.checked_sub(snapshot.age)).unwrap_or(now);
+        let before = snapshot.map_or("", |snapshot| &snapshot.console);
         let child = command.spawn().map_err(|source| Error::Start { source })?;
         let group = Group(child);
         // It holds QEMU's ends of the sockets: as long as it lives, nobody sees QEMU go.
         drop(command);
 
-        let console = Console::attach(console, started, &folder.join("console.log"), sender.clone())?;
+        let console = Console::attach(console, started, &folder.join("console.log"), before, sender.clone())?;
         let control = ControlPort::attach(control, sender.clone())?;
         let qmp = Qmp::attach(qmp, &folder.join("qmp.log"), sender);
         let qmp = match qmp {
@@ -183,6 +222,7 @@ impl Machine {
             signals,
             group,
             started,
+            restored: snapshot.is_some(),
             log,
             cancel: cancel.clone(),
             _subscription: subscription,
@@ -201,7 +241,18 @@ impl Machine {
         }
     }
 
-    /// Host time since QEMU was started.
+    /// Whether it was restored from a snapshot.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.restored
+    }
+
+    fn kill(&mut self) {
+        // If it has ended already, that is as good.
+        let _ = self.group.0.kill();
+    }
+
+    /// Host time since QEMU was started; of a restored guest, since the one that it was taken from was.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.started.elapsed()

@@ -2,7 +2,9 @@
 //! the machine's one queue while commands wait for their answers.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, IoSlice, Read as _, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use qapi::qmp::{QapiCapabilities, QmpMessageAny, qmp_capabilities};
 use qapi::{Any, Command, Execute, Never};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use super::console::Stamp;
 use super::{Error, Signal};
@@ -65,11 +68,31 @@ impl Qmp {
     where
         for<'a> &'a C: Command,
     {
+        self.execute_with(command, None)
+    }
+
+    /// Gives QEMU an open file, to be called `name` in other commands.
+    ///
+    /// # Errors
+    /// As [`Qmp::execute`].
+    pub fn give(&mut self, file: BorrowedFd<'_>, name: &str) -> Result<(), Error> {
+        self.execute_with(&qapi::qmp::getfd { fdname: name.to_owned() }, Some(file)).map(drop)
+    }
+
+    fn execute_with<C: Command>(&mut self, command: &C, file: Option<BorrowedFd<'_>>) -> Result<C::Ok, Error>
+    where
+        for<'a> &'a C: Command,
+    {
         let failed = |why: String| Error::Qmp(format!("{}: {why}", C::NAME));
         let mut line =
             serde_json::to_vec(&Execute::<&C, Never>::from(command)).map_err(|error| failed(error.to_string()))?;
         line.push(b'\n');
-        self.stream.write_all(&line).map_err(|error| failed(error.to_string()))?;
+        let sent = match file {
+            // It travels with the first byte.
+            Some(file) => send_with(&self.stream, &line[..1], file).and_then(|()| self.stream.write_all(&line[1..])),
+            None => self.stream.write_all(&line),
+        };
+        sent.map_err(|error| failed(error.to_string()))?;
         let answer =
             self.answers.recv_timeout(PATIENCE).map_err(|_| failed("no answer".to_owned()))?.map_err(failed)?;
         serde_json::from_value(answer).map_err(|error| failed(error.to_string()))
@@ -85,6 +108,15 @@ impl Qmp {
             cpu_index: None,
         })
     }
+}
+
+fn send_with(stream: &UnixStream, byte: &[u8], file: BorrowedFd<'_>) -> io::Result<()> {
+    let files = [file];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    beside.push(SendAncillaryMessage::ScmRights(&files));
+    sendmsg(stream, &[IoSlice::new(byte)], &mut beside, SendFlags::empty())?;
+    Ok(())
 }
 
 fn read(

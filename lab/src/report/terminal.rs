@@ -7,7 +7,7 @@ use console::{Term, style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::host::Progress;
-use crate::result::{AcceleratorKind, Environment, FailureKind, Hop, HopOutcome, Outcome, Pace, Profile, Run};
+use crate::result::{AcceleratorKind, Environment, FailureKind, Hop, HopOutcome, Outcome, Pace, Profile, Run, Start};
 
 /// The terminal, or a pipe. Progress goes to standard error, results to standard output.
 #[derive(Debug, Default)]
@@ -112,6 +112,9 @@ fn print(run: &Run) {
     for hop in &run.hops {
         tell_loss(hop);
     }
+    if let Start::Booted { why: Some(why) } = &run.start {
+        println!("{:>23} {}: {}", "", style("booted, not restored").yellow(), plain(why));
+    }
     for (step, reason) in run.not_applicable() {
         println!("{:>23} {}: {step}: {}", "", style("not applicable").yellow(), plain(reason));
     }
@@ -148,6 +151,12 @@ pub fn summary(runs: &[Run], pace: &Pace) -> String {
         pace.wall_ms as f64 / 1e3,
         pace.per_minute()
     );
+    if pace.restored > 0 {
+        line.push_str(&format!(
+            "\n{} guests were not booted but restored from a snapshot (`--no-snapshot`).",
+            pace.restored
+        ));
+    }
     if pace.side_by_side > 1 {
         let beside = format!(
             "\nUp to {} guests ran side by side: their times are compared with none that were measured alone (`-j 1`).",

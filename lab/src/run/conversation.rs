@@ -2,11 +2,11 @@
 
 use std::fmt::Debug;
 use std::fs::File;
-use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::io::{Read as _, Write as _};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::frame::FrameError;
-use protocol::message::{BootFacts, Reply, Request, Span, Tsc};
+use protocol::message::{BootFacts, Reply, Request, Revival, Span, Tsc};
 
 use super::artefacts::Artefacts;
 use super::{Limits, Observer, Stop};
@@ -74,11 +74,18 @@ impl<'a> Conversation<'a> {
     /// Waits for an agent to come up and opens the next epoch with it.
     pub(super) fn meet(&mut self) -> Result<BootFacts, Stop> {
         self.sign_of_life = Instant::now();
-        while self.next_reply(true)? != Reply::Ready {}
+        let revival = match self.machine.is_restored() && self.machine.control.epoch() == 0 {
+            // That it is ready was said to whoever took the snapshot.
+            true => Some(revival()?),
+            false => {
+                while self.next_reply(true)? != Reply::Ready {}
+                None
+            }
+        };
         self.machine.control.next_epoch();
         self.heard = None;
         let nonce = u64::from(self.machine.control.epoch()) << 32 | u64::from(std::process::id());
-        match self.ask(&Request::Hello { nonce })? {
+        match self.ask(&Request::Hello { nonce, revival })? {
             Reply::Welcome { nonce: echoed, facts } if echoed == nonce => Ok(*facts),
             other => Err(self.misbehaved(&format!("answered a greeting with {}", brief(&other)))),
         }
@@ -348,6 +355,16 @@ impl<'a> Conversation<'a> {
         // The log helps to understand; that it cannot be written must not end a run.
         let _ = writeln!(self.log, "{at:>11.6} {epoch} {direction} {}", brief(said));
     }
+}
+
+/// What makes a restored guest another one than those that were restored before it.
+fn revival() -> Result<Revival, Stop> {
+    let mut entropy = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut entropy))
+        .map_err(|error| Stop::Infrastructure(format!("cannot read /dev/urandom: {error}")))?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Revival { entropy, unix_ns: u64::try_from(since.as_nanos()).unwrap_or_default() })
 }
 
 /// A message on one line, cut: some carry thousands of objects.

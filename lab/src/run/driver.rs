@@ -13,11 +13,11 @@ use protocol::message::{BootFacts, Fault, MemoryCounters, ObjectId, Reply, Reque
 use super::artefacts::Artefacts;
 use super::conversation::Conversation;
 use super::outcome::{self, Arrival, Known};
+use super::pool::Job;
+use super::snapshots::{self, Snapshots};
 use super::{Bootable, Observer, Stage, Stop, proof};
 use crate::host::Cancel;
-use crate::machine::Machine;
 use crate::machine::alarm;
-use crate::machine::command::{self, Shape};
 use crate::measure::clock::{Clock, Reading};
 use crate::measure::fidelity::Frames;
 use crate::measure::leak::Accounts;
@@ -31,28 +31,20 @@ use crate::scenario::plan::{Action, HEARTBEAT, Plan};
 
 /// Boots, walks through the steps and fills in `run`, as far as it gets.
 pub(super) fn drive(
-    stage: &Stage,
-    document: &Document,
-    plan: &Plan,
+    job: &Job<'_>,
+    snapshots: &Snapshots,
     artefacts: &Artefacts,
     run: &mut Run,
     observer: &mut dyn Observer,
     cancel: &Cancel,
 ) -> Result<(), Stop> {
-    let command_line = command::for_machine(&stage.command_line, stage.accelerator.kind, plan.cpus);
-    let command_line = plan.kernel_parameters.behind(&command_line);
-    let shape = Shape {
-        accelerator: stage.accelerator.kind,
-        cpus: plan.cpus,
-        memory: plan.memory,
-        kernel: stage.kernel.image.clone(),
-        initramfs: stage.kernel.initramfs.clone(),
-        command_line: stage.kernel.told(&command_line),
-    };
+    let &Job { stage, document, plan } = job;
+    let shape = snapshots::shape(stage, plan);
     observer.step("boot", 0);
-    let machine = Machine::start(&shape, artefacts.folder(), cancel)?;
+    let (machine, start) = snapshots.start(&shape, artefacts.folder(), stage.limits.silence, cancel)?;
+    run.start = start;
     let talk = Conversation::new(machine, stage.limits.of_hops(plan.hops()), artefacts, observer)?;
-    let mut driver = Driver::new(stage, plan, talk, command_line);
+    let mut driver = Driver::new(stage, plan, talk, snapshots::command_line(stage, plan));
     let mut ended = driver.walk(document, run);
     // Whatever happened, what was measured until then is kept.
     let mut log = String::new();

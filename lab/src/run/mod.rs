@@ -2,7 +2,8 @@
 //!
 //! `conversation` talks to the agent and notices when the guest dies, hangs or complains; `driver`
 //! walks through the plan's steps; `proof` decides whether an update happened at all; [`artefacts`]
-//! keeps what is needed to understand a failure and to reproduce it by hand. [`pool`] makes many runs, side by side.
+//! keeps what is needed to understand a failure and to reproduce it by hand. [`pool`] makes many runs, side by side,
+//! and `snapshots` boots once for those that begin alike.
 
 pub mod artefacts;
 mod conversation;
@@ -12,6 +13,7 @@ mod outcome;
 pub mod pool;
 pub mod predict;
 mod proof;
+mod snapshots;
 pub mod stage;
 
 use std::collections::BTreeMap;
@@ -25,10 +27,12 @@ use protocol::message::Interface;
 use crate::host::Cancel;
 use crate::machine;
 use crate::matrix::Hazards;
-use crate::result::{Accelerator, Failure, FailureKind, Hop, HopOutcome, KernelFacts, Outcome, Prediction, Run};
+use crate::result::{Accelerator, Failure, FailureKind, Hop, HopOutcome, KernelFacts, Outcome, Prediction, Run, Start};
 use crate::scenario::Document;
 use crate::scenario::plan::Plan;
 use artefacts::Artefacts;
+use pool::Job;
+use snapshots::Snapshots;
 
 /// A kernel that can be booted, with the initramfs that goes with it: the module is bound to its build.
 #[derive(Clone, Debug)]
@@ -65,6 +69,8 @@ pub struct Stage {
     pub accelerator: Accelerator,
     /// What every kernel is told.
     pub command_line: String,
+    /// Whether guests that begin alike may be booted once and restored from then on.
+    pub snapshots: bool,
     /// When to lose patience.
     pub limits: Limits,
     /// Where each run gets its folder.
@@ -169,18 +175,25 @@ pub fn run(
     observer: &mut dyn Observer,
     cancel: &Cancel,
 ) -> Result<Run, Cancelled> {
-    run_beside(stage, document, plan, observer, cancel, &AtomicU32::new(0))
+    let alone = Together { beside: &AtomicU32::new(0), snapshots: &Snapshots::default() };
+    run_together(&Job { stage, document, plan }, alone, observer, cancel)
 }
 
-/// The same, while others run: `beside` is the most that did.
-fn run_beside(
-    stage: &Stage,
-    document: &Document,
-    plan: &Plan,
+/// What a run has in common with those that are made with it.
+#[derive(Clone, Copy)]
+struct Together<'a> {
+    /// The most that ran beside it so far.
+    beside: &'a AtomicU32,
+    snapshots: &'a Snapshots,
+}
+
+fn run_together(
+    job: &Job<'_>,
+    together: Together<'_>,
     observer: &mut dyn Observer,
     cancel: &Cancel,
-    beside: &AtomicU32,
 ) -> Result<Run, Cancelled> {
+    let &Job { stage, plan, .. } = job;
     let began = Instant::now();
     let mut run = Run {
         scenario: plan.scenario.clone(),
@@ -197,12 +210,13 @@ fn run_beside(
         clock: None,
         wall_ms: 0,
         beside: 0,
+        start: Start::default(),
         artefacts: String::new(),
     };
     let stop = match Artefacts::create(&stage.runs, plan) {
         Ok(artefacts) => {
             run.artefacts = artefacts.folder().to_string_lossy().into_owned();
-            let stop = driver::drive(stage, document, plan, &artefacts, &mut run, observer, cancel).err();
+            let stop = driver::drive(job, together.snapshots, &artefacts, &mut run, observer, cancel).err();
             run.wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             stop
         }
@@ -223,7 +237,7 @@ fn run_beside(
             return Err(Cancelled);
         }
     }
-    run.beside = beside.load(Ordering::Relaxed);
+    run.beside = together.beside.load(Ordering::Relaxed);
     // A verdict stands, whether or not it could be written down.
     if let (Err(error), Outcome::Passed) = (artefacts::write_result(&run), &run.outcome) {
         run.outcome = Outcome::Infrastructure { message: error.to_string() };

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use super::{Cancelled, Observer, Stage, run_beside};
+use super::snapshots::Snapshots;
+use super::{Cancelled, Observer, Stage, Together, run_together};
 use crate::host::{Cancel, Capacity};
 use crate::result::Run;
 use crate::scenario::Document;
@@ -53,10 +54,12 @@ pub trait Audience<'a> {
 /// Runs every job, and returns their results in the order of the jobs. Whatever was not run to its end because the
 /// user wants to stop has none.
 ///
+/// Guests that begin alike are booted once and restored from then on, if there are enough of them.
 /// The jobs begin in their order, but that a small one passes a large one for which there is no room yet.
 pub fn run<'a>(jobs: &[Job<'a>], limit: Limit, audience: &mut dyn Audience<'a>, cancel: &Cancel) -> Vec<Option<Run>> {
     let room = Room { limit, host: Capacity::here() };
     let patience = room.shared_by(jobs.len(), jobs.iter().map(|job| job.plan.cpus).max().unwrap_or(1));
+    let snapshots = &Snapshots::of(jobs);
     let mut runs: Vec<Option<Run>> = jobs.iter().map(|_| None).collect();
     let mut waiting: Vec<usize> = (0..jobs.len()).collect();
     let mut guests: Vec<Guest> = Vec::new();
@@ -76,7 +79,9 @@ pub fn run<'a>(jobs: &[Job<'a>], limit: Limit, audience: &mut dyn Audience<'a>, 
                 let sender = sender.clone();
                 scope.spawn(move || {
                     let stage = Stage { limits: job.stage.limits.times(patience), ..job.stage.clone() };
-                    let run = || run_beside(&stage, job.document, job.plan, observer.as_mut(), cancel, beside.as_ref());
+                    let job = Job { stage: &stage, ..job };
+                    let together = Together { beside: beside.as_ref(), snapshots };
+                    let run = || run_together(&job, together, observer.as_mut(), cancel);
                     // A thread that says nothing any more would be waited for without end.
                     let run = catch_unwind(AssertUnwindSafe(run));
                     drop(observer);

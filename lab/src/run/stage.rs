@@ -155,8 +155,17 @@ impl<'a> Workshop<'a> {
         let profiles = named.values().chain([&kernel]).map(|bootable| bootable.facts.profile.patience());
         let patience = profiles.max().unwrap_or(1);
         let limits = setup.limits.times(patience).times(accelerator.kind.patience());
-        let (into, expect) = (Vec::new(), Expect::default());
-        Ok(Stage { kernel, into, expect, named, accelerator, command_line, limits, runs: setup.runs.clone() })
+        Ok(Stage {
+            kernel,
+            into: Vec::new(),
+            expect: Expect::default(),
+            named,
+            accelerator,
+            command_line,
+            snapshots: true,
+            limits,
+            runs: setup.runs.clone(),
+        })
     }
 }
 

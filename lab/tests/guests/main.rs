@@ -5,4 +5,5 @@
 mod checks;
 mod elf;
 mod misbehaviour;
+mod restored;
 mod support;

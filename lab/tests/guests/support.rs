@@ -47,7 +47,7 @@ pub(crate) fn turn() -> Turn {
     Turn { stage, folder, _turn: turn }
 }
 
-struct Deaf;
+pub(crate) struct Deaf;
 
 impl Observer for Deaf {
     fn step(&mut self, _: &str, _: u32) {}

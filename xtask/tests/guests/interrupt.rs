@@ -96,6 +96,19 @@ fn ctrl_c_ends_all_that_run_side_by_side() {
 }
 
 #[test]
+fn ctrl_c_while_one_boots_for_all() {
+    let bench = bench();
+    let run = bench.start(bench.scenario(&["one-object", "-v", "-j", "3"]));
+    run.hears("generation 0: boot");
+    std::thread::sleep(Duration::from_millis(500));
+    run.signal(Signal::INT);
+    run.end(PROMPT).exits(130).says(&["stopping"]);
+    bench.all_gone(PROMPT);
+    bench.no_litter();
+    assert_eq!(std::fs::read_dir(bench.runs()).expect("the runs").count(), 0, "half a run's folder is left");
+}
+
+#[test]
 fn a_killed_lab_takes_its_guest_with_it_and_the_next_one_works() {
     let bench = bench();
     let run = bench.start(bench.scenario(&ONE));
