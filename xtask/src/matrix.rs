@@ -138,7 +138,7 @@ impl Asked {
         let Some(base) = bootables.iter().flatten().next() else {
             return Err("no kernel can be had".into());
         };
-        let base = workshop.stage(base.clone(), BTreeMap::new())?;
+        let base = Stage { snapshots: !options.guests.no_snapshot, ..workshop.stage(base.clone(), BTreeMap::new())? };
         let (jobs, mut findings) = self.jobs(&all, mine, &bootables, &base);
         let environment = Stage { into: bootables.iter().flatten().cloned().collect(), ..base }.environment(&cache);
         terminal.introduce(&environment);

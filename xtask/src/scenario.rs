@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Scenario, cancel: &Cancel) -> Exit {
             return Exit::Usage;
         }
     };
-    let terminal = Terminal::new(options.verbose);
+    let terminal = Terminal::new(options.guests.verbose);
     match perform(&plans, named, options, matrix.as_ref(), &terminal, cancel) {
         Ok(exit) => exit,
         Err(error) => {
@@ -175,25 +175,25 @@ fn perform(
     cancel: &Cancel,
 ) -> Result<Exit, Box<dyn std::error::Error>> {
     let cache = Cache::open()?;
-    let consent = if options.yes { Consent::Given } else { Consent::Ask };
-    ensure(&cache, options.profile.compiler(), consent, terminal, cancel)?;
+    let consent = if options.guests.yes { Consent::Given } else { Consent::Ask };
+    ensure(&cache, options.guests.profile.compiler(), consent, terminal, cancel)?;
     let setup = Setup {
         workspace: crate::workspace(),
         kernel: options.kernel.clone(),
-        profile: options.profile,
+        profile: options.guests.profile,
         named,
-        accelerator: options.accel,
-        limits: Limits { silence: options.silence, total: options.timeout, ..Limits::default() },
-        runs: options.runs.clone(),
+        accelerator: options.guests.accel,
+        limits: Limits { silence: options.guests.silence, total: options.guests.timeout, ..Limits::default() },
+        runs: options.guests.runs.clone(),
     };
     let mut stage = stage::set(&setup, &cache, terminal, cancel)?;
-    stage.snapshots = !options.no_snapshot;
+    stage.snapshots = !options.guests.no_snapshot;
     let environment = stage.environment(&cache);
     terminal.introduce(&environment);
     let jobs: Vec<Job<'_>> = plans.iter().map(|(document, plan)| Job { stage: &stage, document, plan }).collect();
     let began = Instant::now();
-    let limit = options.jobs.map_or(Limit::Host, Limit::Guests);
-    let mut watcher = Watcher::new(terminal, jobs.len(), options.keep);
+    let limit = options.guests.jobs.map_or(Limit::Host, Limit::Guests);
+    let mut watcher = Watcher::new(terminal, jobs.len(), options.guests.keep);
     let runs: Vec<Run> = pool::run(&jobs, limit, &mut watcher, cancel).into_iter().flatten().collect();
     drop(watcher);
     let pace = Pace::of(&runs, began.elapsed());
@@ -215,7 +215,7 @@ fn perform(
             exit = Exit::Failed;
         }
     }
-    if let Some(path) = &options.json {
+    if let Some(path) = &options.guests.json {
         let report = Report {
             schema_version: SCHEMA_VERSION,
             environments: vec![environment],

@@ -109,6 +109,7 @@ fn join(whole: &mut Report, part: Report, first: &str, name: &str) -> Result<(),
         (Some(one), Some(other)) => Some(Pace {
             wall_ms: one.wall_ms.max(other.wall_ms),
             runs: one.runs + other.runs,
+            restored: one.restored + other.restored,
             side_by_side: one.side_by_side.max(other.side_by_side),
         }),
         (one, other) => one.or(other),

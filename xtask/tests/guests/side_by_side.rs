@@ -30,7 +30,7 @@ fn verdicts_and_their_order_are_the_same_for_any_number_of_guests_and_any_start(
     assert_eq!(told(&beside), told(&alone));
     assert!(beside.runs.iter().all(|run| run.is_green() && (1..=3).contains(&run.beside)), "{beside:#?}");
     let restored = |report: &Report| report.runs.iter().filter(|run| run.start == Start::Restored).count();
-    let kind = beside.environment.accelerator.kind;
+    let kind = beside.environments[0].accelerator.kind;
     assert_eq!((restored(&alone), restored(&beside)), (0, if kind == AcceleratorKind::Tcg { 6 } else { 0 }));
     let pace = |report: &Report| report.pace.expect("a pace");
     assert_eq!((pace(&alone).runs, pace(&alone).side_by_side), (6, 1));
