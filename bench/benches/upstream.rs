@@ -1,10 +1,13 @@
 //! The lab and upstream's `luo_kexec_simple`, on the same kernel image, in turn.
 //!
-//! `cargo bench -p bench --bench upstream -- --pairs 10`
+//! `cargo bench -p bench --bench upstream -- --pairs 10`: one test against one test, each alone on the machine.
+//! `cargo bench -p bench --bench upstream -- --rounds 5 --guests 2`: batches against batches, two guests at a time.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use bench::batch::Batch;
 use bench::figures::Summary;
 use bench::interrupt::interruptible;
 use bench::sides::{self, Cost};
@@ -19,6 +22,7 @@ use lab::result::Run;
 use lab::run::stage::{self, Setup};
 use lab::run::{Limits, Stage};
 use lab::scenario::Document;
+use lab::scenario::plan::Plan;
 use protocol::message::Interface;
 
 /// What upstream's test does, as the lab says it. The lab's workload page is upstream's state file.
@@ -40,6 +44,15 @@ struct Options {
     /// How many runs of each.
     #[arg(long, default_value = "10", env = "PAIRS", value_parser = clap::value_parser!(u16).range(1..))]
     pairs: u16,
+    /// Compares batches instead, this many of each: what a test costs among many, as a suite is run.
+    #[arg(long)]
+    rounds: Option<u16>,
+    /// How many tests a batch has.
+    #[arg(long, default_value = "12", requires = "rounds")]
+    tests: NonZero<u16>,
+    /// How many guests run at a time, on either side.
+    #[arg(long, default_value = "1", requires = "rounds")]
+    guests: NonZero<u32>,
     /// The kernel that both boot.
     #[arg(long, default_value = "7.3")]
     kernel: KernelSource,
@@ -92,6 +105,10 @@ fn compare(options: &Options, cancel: &Cancel) -> Result<(), Failure> {
         stage.command_line = format!("{} {words}", stage.command_line);
     }
 
+    if let Some(rounds) = options.rounds {
+        let batch = Batch { tests: options.tests, guests: options.guests };
+        return batches(batch, rounds, &mut stage, (&document, &plan), &initramfs, cancel);
+    }
     let load = load();
     let mut pairs = Vec::new();
     let mut told = Vec::new();
@@ -116,6 +133,55 @@ fn compare(options: &Options, cancel: &Cancel) -> Result<(), Failure> {
     costs(&stage, &pairs, &commands);
     phases(&told);
     Ok(())
+}
+
+/// Batches of the lab with each guest booted, of the lab with the boot shared, and of upstream, in turn.
+fn batches(
+    batch: Batch,
+    rounds: u16,
+    stage: &mut Stage,
+    (document, plan): (&Document, &Plan),
+    initramfs: &Path,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    let load = load();
+    let mut found: Vec<[Cost; 3]> = Vec::new();
+    for round in 1..=rounds {
+        stage.snapshots = false;
+        let booted = batch.lab(stage, document, plan, cancel)?;
+        stage.snapshots = true;
+        let restored = batch.lab(stage, document, plan, cancel)?;
+        let theirs = batch.upstream(stage, initramfs, cancel)?;
+        let [a, b, c] = [booted, restored, theirs].map(|cost| cost.wall);
+        eprintln!("{round:>12} lab {a:.3} s a test, its boot shared {b:.3} s, upstream {c:.3} s");
+        found.push([booted, restored, theirs]);
+    }
+    let Batch { tests, guests } = batch;
+    println!(
+        "{rounds} rounds of {tests} tests a side, {guests} guests at a time, load {load} before and {} after",
+        self::load()
+    );
+    let facts = &stage.kernel.facts;
+    println!("Linux {} ({:.12}), {:?}\n", facts.release, facts.image_sha256, stage.accelerator.kind);
+    println!("{:<36} {:>8} {:>8} {:>8}", "for one test", "min", "median", "max");
+    type Figure = fn(&Cost) -> f64;
+    let figures: [(&str, Figure); 2] = [("wall", |cost| cost.wall), ("processor", |cost| cost.processor)];
+    for (name, figure) in figures {
+        for (side, who) in ["lab", "lab, boot shared", "upstream"].into_iter().enumerate() {
+            wide(&format!("{who}, {name} s"), Summary::of(found.iter().map(|costs| figure(&costs[side]))));
+        }
+        for (side, who) in ["lab", "lab, boot shared"].into_iter().enumerate() {
+            let ratios = found.iter().map(|costs| (figure(&costs[side]), figure(&costs[2])));
+            wide(&format!("{who} / upstream, {name}"), Summary::of_ratios(ratios));
+        }
+    }
+    Ok(())
+}
+
+fn wide(name: &str, summary: Option<Summary>) {
+    if let Some(summary) = summary {
+        println!("{name:<36} {summary}");
+    }
 }
 
 fn costs(stage: &Stage, pairs: &[(Cost, Cost)], commands: &[Cost]) {

@@ -27,7 +27,10 @@ pub struct Cost {
 }
 
 /// What `work` costs, children that it waits for included.
-fn cost<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, Cost), Failure> {
+///
+/// # Errors
+/// Those of the work; or the processor time cannot be told.
+pub fn cost<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, Cost), Failure> {
     let before = processor()?;
     let began = Instant::now();
     let result = work()?;
@@ -69,12 +72,17 @@ pub fn lab(stage: &Stage, document: &Document, plan: &Plan, cancel: &Cancel) -> 
 /// `vmtest.sh` gives QEMU as long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One run of upstream's test: the command line of `vmtest.sh`, but for the accelerator, of which it
-/// takes the first that opens, and that is TCG on Linux.
+/// What one run of upstream's test costs.
 ///
 /// # Errors
 /// It did not pass: what it took is no figure then.
 pub fn upstream(stage: &Stage, initramfs: &Path, folder: &Path, cancel: &Cancel) -> Result<Cost, Failure> {
+    cost(|| run_upstream(stage, initramfs, folder, cancel)).map(|((), cost)| cost)
+}
+
+/// One run of upstream's test: the command line of `vmtest.sh`, but for the accelerator, of which it
+/// takes the first that opens, and that is TCG on Linux. Its console goes to `folder`.
+pub(crate) fn run_upstream(stage: &Stage, initramfs: &Path, folder: &Path, cancel: &Cancel) -> Result<(), Failure> {
     let serial = folder.join("qemu.serial");
     let accelerator = match stage.accelerator.kind {
         // This side is timed by the host's clock, which no guest's counting changes.
@@ -86,7 +94,7 @@ pub fn upstream(stage: &Stage, initramfs: &Path, folder: &Path, cancel: &Cancel)
     qemu.arg("-serial").arg(format!("file:{}", serial.display()));
     qemu.args(["-append", "console=ttyS0 liveupdate=on panic=-1"]);
     qemu.arg("-kernel").arg(&stage.kernel.image).arg("-initrd").arg(initramfs);
-    let ((), cost) = cost(|| watch(qemu, cancel))?;
+    watch(qemu, cancel)?;
     let said = fs::read(&serial)?;
     let said = String::from_utf8_lossy(&said);
     if !said.contains("TEST PASSED") {
@@ -94,7 +102,7 @@ pub fn upstream(stage: &Stage, initramfs: &Path, folder: &Path, cancel: &Cancel)
         let tail = lines[lines.len().saturating_sub(20)..].join("\n");
         return Err(format!("upstream's test did not pass; its console ended:\n{tail}").into());
     }
-    Ok(cost)
+    Ok(())
 }
 
 /// One whole command, from its start to its end.
