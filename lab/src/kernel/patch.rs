@@ -175,7 +175,7 @@ mod tests {
         let (silent, cancel) = (Silent, Cancel::new());
         let job = Job { cache: &cache, progress: &silent, cancel: &cancel };
         let bump = patch(BUMP).unwrap();
-        apply(&[bump.clone()], &tree, "7.3.4", &scratch, &job).unwrap();
+        apply(std::slice::from_ref(&bump), &tree, "7.3.4", &scratch, &job).unwrap();
         assert_eq!(fs::read_to_string(scratch.join("include/x.h")).unwrap(), "zero\none\nzwei\nthree\n");
         assert_eq!(fs::read_to_string(tree.join("include/x.h")).unwrap(), "zero\none\ntwo\nthree\n");
 

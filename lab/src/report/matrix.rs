@@ -34,7 +34,7 @@ fn squares(matrix: &Matrix) -> Vec<Square<'_>> {
         }
     }
     let applies = |cell: &&MatrixCell| !matches!(cell.finding, Finding::NotApplicable { .. });
-    squares.retain(|square| square.cells.iter().any(|cell| applies(cell)));
+    squares.retain(|square| square.cells.iter().copied().any(|cell| applies(&cell)));
     squares
 }
 

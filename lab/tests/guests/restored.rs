@@ -51,7 +51,8 @@ fn restored_guests_are_no_twins_and_tell_of_their_boot() {
     for run in &runs {
         assert!(run.is_green() && run.start == Start::Restored, "{run:#?}");
         let [hop] = run.hops.as_slice() else { panic!("{run:#?}") };
-        boot_ids.extend([hop.proof.from_boot_id.clone(), hop.proof.to_boot_id.clone()]);
+        let proof = hop.proof.as_ref().unwrap();
+        boot_ids.extend([proof.from_boot_id.clone(), proof.to_boot_id.clone()]);
         // The module takes its tokens from the kernel's random numbers.
         let agent = kept(run, "agent.log");
         tokens.extend(
