@@ -11,7 +11,8 @@ use protocol::message::{NextKernel, Reply};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fd::{AsRawFd, OwnedFd},
-    fs::{MemfdFlags, memfd_create},
+    fs::{MemfdFlags, OFlags, fcntl_getfl, fcntl_setfl, memfd_create},
+    io::Errno,
     system::{RebootCommand, reboot},
 };
 
@@ -38,6 +39,9 @@ pub(crate) fn load(bulk: &OwnedFd, next: &NextKernel, say: &mut dyn FnMut(Reply)
         CString::new(next.command_line.as_str()).map_err(|_| refuse(operation, "the command line holds a NUL"))?;
     let memfd = |name| memfd_create(name, MemfdFlags::CLOEXEC).tell("memfd_create");
     let (kernel, initramfs) = (memfd(c"kernel")?, memfd(c"initramfs")?);
+    // Its read waits otherwise, and a port that falls silent would never be noticed.
+    let flags = fcntl_getfl(bulk).tell("read the bulk port's flags")?;
+    fcntl_setfl(bulk, flags | OFlags::NONBLOCK).tell("set the bulk port's flags")?;
     discard_stale(bulk);
     say(Reply::SendBulk);
     let mut receiver = Receiver { bulk, say, done: 0, total, told: Instant::now() };
@@ -73,7 +77,7 @@ impl Receiver<'_> {
         let mut buffer = vec![0; 64 << 10];
         while bytes > 0 {
             let wanted = buffer.len().min(usize::try_from(bytes).unwrap_or(usize::MAX));
-            let read = self.read(&mut buffer[..wanted])?;
+            let read = self.fill(&mut buffer[..wanted])?;
             frames::write_all(file, &buffer[..read]).tell("write an image to memory")?;
             bytes -= read as u64;
             self.done += read as u64;
@@ -85,15 +89,26 @@ impl Receiver<'_> {
         Ok(())
     }
 
+    /// Fills the buffer, with one write to follow: the port gives a page at a time.
+    fn fill(&self, buffer: &mut [u8]) -> Outcome<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            filled += self.read(&mut buffer[filled..])?;
+        }
+        Ok(filled)
+    }
+
+    /// Reads what is there, and waits only if nothing is: images come as fast as they can be taken.
     fn read(&self, buffer: &mut [u8]) -> Outcome<usize> {
         let operation = "read the bulk port";
         let begun = Instant::now();
         loop {
-            if readable(self.bulk, &STALL) {
-                let read = rustix::io::retry_on_intr(|| rustix::io::read(self.bulk, &mut *buffer)).tell(operation)?;
-                if read > 0 {
-                    return Ok(read);
-                }
+            match rustix::io::retry_on_intr(|| rustix::io::read(self.bulk, &mut *buffer)) {
+                Ok(0) => {}
+                Ok(read) => return Ok(read),
+                Err(Errno::AGAIN) if readable(self.bulk, &STALL) => continue,
+                Err(Errno::AGAIN) => {}
+                Err(errno) => return Err(system(operation, errno)),
             }
             // Without a host at the other end poll returns at once, with nothing to read.
             if begun.elapsed() >= Duration::from_secs(STALL.tv_sec.unsigned_abs()) {
