@@ -1,5 +1,6 @@
 //! What a person sees: progress while it runs, a line a run, a table at the end.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -112,9 +113,6 @@ fn print(run: &Run) {
     for hop in &run.hops {
         tell_loss(hop);
     }
-    if let Start::Booted { why: Some(why) } = &run.start {
-        println!("{:>23} {}: {}", "", style("booted, not restored").yellow(), plain(why));
-    }
     for (step, reason) in run.not_applicable() {
         println!("{:>23} {}: {step}: {}", "", style("not applicable").yellow(), plain(reason));
     }
@@ -141,30 +139,33 @@ fn tell_loss(hop: &Hop) {
     }
 }
 
-/// The last line.
+/// The last lines: how many, how quickly, and what the times are worth.
 #[must_use]
 pub fn summary(runs: &[Run], pace: &Pace) -> String {
     let green = runs.iter().filter(|run| run.is_green()).count();
-    let mut line = format!(
-        "{green} passed, {} failed, in {:.1} s ({:.1} a minute)",
+    let seconds = pace.wall_ms as f64 / 1e3;
+    let mut lines = vec![format!(
+        "{green} passed, {} failed, in {seconds:.1} s ({:.1} a minute)",
         runs.len() - green,
-        pace.wall_ms as f64 / 1e3,
         pace.per_minute()
-    );
+    )];
     if pace.restored > 0 {
-        line.push_str(&format!(
-            "\n{} guests were not booted but restored from a snapshot (`--no-snapshot`).",
-            pace.restored
+        lines.push(format!("{} guests were not booted but restored from a snapshot (`--no-snapshot`).", pace.restored));
+    }
+    let mut booted: BTreeMap<&str, usize> = BTreeMap::new();
+    for run in runs {
+        if let Start::Booted { why: Some(why) } = &run.start {
+            *booted.entry(why).or_default() += 1;
+        }
+    }
+    lines.extend(booted.iter().map(|(why, count)| format!("{count} guests were booted, not restored: {}", plain(why))));
+    if pace.side_by_side > 1 {
+        lines.push(format!(
+            "Up to {} guests ran side by side: their times are compared with none that were measured alone (`-j 1`).",
+            pace.side_by_side
         ));
     }
-    if pace.side_by_side > 1 {
-        let beside = format!(
-            "\nUp to {} guests ran side by side: their times are compared with none that were measured alone (`-j 1`).",
-            pace.side_by_side
-        );
-        line.push_str(&beside);
-    }
-    line
+    lines.join("\n")
 }
 
 /// The table at the end.
