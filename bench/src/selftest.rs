@@ -1,17 +1,17 @@
 //! Upstream's `luo_kexec_simple`, made bootable as its `vmtest.sh` does.
 //!
-//! Two things differ, and neither reaches the guest: the headers come from `make headers`, which is
-//! `headers_install` without its last copy (that needs rsync), and they are made outside the kernel's
-//! build folder, which belongs to the cache.
+//! Two things differ, and neither reaches the guest: the headers come from `make headers`, and they are made outside the
+//! kernel's build folder, which belongs to the cache. This is for comparing times; what the test says of a kernel is
+//! `lab::selftest`'s, whose guests the lab's agent runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lab::cache::{Built, Cache, Key, Layout};
-use lab::host::process::Watched;
 use lab::host::{Cancel, Progress, Versions};
 use lab::kernel::Kernel;
+use lab::selftest::{self, headers};
 
 use crate::Failure;
 
@@ -61,11 +61,8 @@ pub fn initramfs(kernel: &Kernel, cache: &Cache, progress: &dyn Progress, cancel
 fn compile(kernel: &Kernel, work: &Path, cancel: &Cancel) -> Result<(), Failure> {
     let tree = &kernel.source_dir;
     let test = tree.join(FOLDER);
-    let mut headers = Command::new("make");
-    headers.args(["-s", "ARCH=x86"]).arg("-C").arg(tree).arg(format!("O={}", work.join("headers").display()));
-    run(headers.arg("headers"), cancel)?;
     let includes = [
-        format!("-I{}", work.join("headers/usr/include").display()),
+        format!("-I{}", headers(tree, &work.join("headers"), cancel)?.display()),
         format!("-I{}", tree.join("tools/include/nolibc").display()),
     ];
 
@@ -96,10 +93,6 @@ fn pack(kernel: &Kernel, work: &Path, cancel: &Cancel) -> Result<(), Failure> {
 }
 
 fn run(command: &mut Command, cancel: &Cancel) -> Result<(), Failure> {
-    // Whoever calls us from make or with a compiler of their own does not mean upstream's test.
-    for name in ["MAKEFLAGS", "MFLAGS", "CROSS_COMPILE", "KBUILD_OUTPUT"] {
-        command.env_remove(name);
-    }
     let owned = std::mem::replace(command, Command::new(""));
-    Ok(Watched::new(owned, cancel).run(|_| {})?.success()?)
+    Ok(selftest::command(owned, cancel)?)
 }

@@ -4,7 +4,8 @@
 //! affairs (log, memory, kexec) and outlives everything. On `Request::Open` it starts itself again as
 //! the *holder* ([`run_holder`]), which owns what a user's live update agent would own: the open
 //! interface, the memory files, the workload. The holder can be killed to see what the kernel does.
-//! On `Request::Check` it starts itself as a *check* ([`run_check`]), which asks the kernel one thing.
+//! On `Request::Check` it starts itself as a *check* ([`run_check`]), which asks the kernel one thing. Besides it is
+//! a few small commands ([`run_tool`]).
 
 mod boot;
 mod checker;
@@ -21,9 +22,11 @@ mod luo;
 mod mapping;
 mod memory;
 mod objects;
+mod program;
 mod reserved;
 mod revival;
 mod supervisor;
+mod tool;
 mod transport;
 mod verify;
 mod workload;
@@ -31,6 +34,8 @@ mod workload;
 use std::{ffi::CStr, time::Duration};
 
 use protocol::message::Tsc;
+
+pub use tool::run as run_tool;
 
 /// Argument that makes the executable the holder.
 pub const HOLDER: &CStr = c"holder";

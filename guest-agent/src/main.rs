@@ -13,16 +13,16 @@ use std::ffi::{CStr, c_char, c_int};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     let started = guest_agent::now();
-    // SAFETY: index 1 is within `argc`, and the caller vouches for the string.
-    let role = (argc > 1).then(|| unsafe { CStr::from_ptr(*argv.add(1)) });
-    match role {
-        Some(role) if role == guest_agent::HOLDER => guest_agent::run_holder(),
-        Some(role) if role == guest_agent::CHECK => guest_agent::run_check(),
+    // SAFETY: each index is below `argc`, and the caller vouches for the strings.
+    let words: Vec<&CStr> = (0..argc.max(0) as usize).map(|at| unsafe { CStr::from_ptr(*argv.add(at)) }).collect();
+    match words.get(1) {
+        Some(&role) if role == guest_agent::HOLDER => guest_agent::run_holder(),
+        Some(&role) if role == guest_agent::CHECK => guest_agent::run_check(),
+        _ if std::process::id() == 1 => guest_agent::run_init(started),
         // By hand it would mount over the files of a machine that is not its own, and reboot that.
-        _ if std::process::id() != 1 => {
+        _ => guest_agent::run_tool(&words).unwrap_or_else(|| {
             eprintln!("guest-agent: this is /init of a lab guest, and runs as process 1 there");
             2
-        }
-        _ => guest_agent::run_init(started),
+        }),
     }
 }

@@ -17,7 +17,9 @@ use crate::{
     checker::Checks,
     child::{self, Child},
     failure::{Outcome, refuse},
-    kernel_log, kexec, memory, now, reserved, revival,
+    kernel_log, kexec, memory, now,
+    program::Programs,
+    reserved, revival,
     transport::Link,
 };
 
@@ -32,7 +34,8 @@ pub(crate) struct Supervisor {
     ready: Tsc,
     holder: Option<Child>,
     checks: Checks,
-    /// The epoch in which the holder or a check was asked what it has not yet answered.
+    programs: Programs,
+    /// The epoch in which the holder, a check or a program was asked what it has not yet answered.
     pending: Option<u32>,
     queue: VecDeque<(u32, Request)>,
 }
@@ -40,8 +43,8 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(Booted { control, bulk, started, ready }: Booted) -> Self {
         let link = Link::new(control);
-        let checks = Checks::default();
-        Self { link, bulk, started, ready, holder: None, checks, pending: None, queue: VecDeque::new() }
+        let (checks, programs) = (Checks::default(), Programs::default());
+        Self { link, bulk, started, ready, holder: None, checks, programs, pending: None, queue: VecDeque::new() }
     }
 
     /// Lives.
@@ -76,7 +79,8 @@ impl Supervisor {
     /// Waits until something comes, and takes it in.
     fn wait(&mut self, announce: Instant) {
         let rest = || announce.saturating_duration_since(Instant::now()).min(READY);
-        let limit = (!self.link.is_open()).then(rest).into_iter().chain(self.checks.left()).min();
+        let limits = (!self.link.is_open()).then(rest).into_iter().chain(self.checks.left());
+        let limit = limits.chain(self.programs.left()).min();
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         // While a request waits in the queue, more of them wait in the port.
         let heed = if self.queue.is_empty() { PollFlags::IN } else { PollFlags::empty() };
@@ -84,17 +88,21 @@ impl Supervisor {
         sources.extend(self.holder.as_ref().map(|holder| PollFd::new(holder.replies(), PollFlags::IN)));
         let holders = sources.len();
         sources.extend(self.checks.replies().map(|check| PollFd::new(check, PollFlags::IN)));
+        let checks = sources.len();
+        sources.extend(self.programs.signs().map(|sign| PollFd::from_borrowed_fd(sign, PollFlags::IN)));
         if rustix::io::retry_on_intr(|| poll(&mut sources, limit.as_ref())).is_err() {
             return;
         }
         let port = sources[0].revents();
         let speaks = |sources: &[PollFd<'_>]| sources.iter().any(|source| !source.revents().is_empty());
-        let (holder, check) = (speaks(&sources[1..holders]), speaks(&sources[holders..]));
+        let (holder, check) = (speaks(&sources[1..holders]), speaks(&sources[holders..checks]));
+        let program = speaks(&sources[checks..]);
         if holder {
             self.listen();
         }
         child::reap(|pid, status| {
             self.checks.note_end(pid, status);
+            self.programs.note_end(pid, status);
             if let Some(holder) = &mut self.holder {
                 holder.note_end(pid, status);
             }
@@ -102,8 +110,11 @@ impl Supervisor {
         if let Some(reply) = self.checks.proceed(check) {
             self.pass_on(reply);
         }
+        if let Some(reply) = self.programs.proceed() {
+            self.pass_on(reply);
+        }
         let heard = port.contains(PollFlags::IN) && self.link.receive(&mut self.queue).unwrap_or(false);
-        if !heard && !holder && !check && port.intersects(PollFlags::HUP | PollFlags::ERR) {
+        if !heard && !holder && !check && !program && port.intersects(PollFlags::HUP | PollFlags::ERR) {
             // No host is connected; poll does not wait for one.
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -125,7 +136,7 @@ impl Supervisor {
     /// Says what the holder or a check said, if it was asked and the host that asked still listens.
     fn pass_on(&mut self, reply: Reply) {
         let Some(epoch) = self.pending else { return };
-        if !matches!(reply, Reply::Progress { .. } | Reply::Busy) {
+        if !reply.is_interim() {
             self.pending = None;
         }
         if epoch == self.link.epoch() {
@@ -184,6 +195,11 @@ impl Supervisor {
             }
             Request::Check(order) => {
                 self.checks.begin(order)?;
+                self.pending = Some(self.link.epoch());
+                return Ok(None);
+            }
+            Request::Execute(program) => {
+                self.programs.begin(&program)?;
                 self.pending = Some(self.link.epoch());
                 return Ok(None);
             }

@@ -10,6 +10,7 @@
 //! - [`scenario`]: from YAML to a plan that can be run.
 //! - [`run`]: one plan on one machine, to its verdict.
 //! - [`measure`]: fidelity and time.
+//! - [`selftest`]: the kernel's own tests, on the same machine.
 //! - [`requirement`]: what is asked for, by id; [`conformance`]: which of it the runs prove.
 //! - [`result`]: the one model of what was found out; [`report`]: shows it to people and machines.
 
@@ -26,3 +27,4 @@ pub mod requirement;
 pub mod result;
 pub mod run;
 pub mod scenario;
+pub mod selftest;

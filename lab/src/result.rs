@@ -3,6 +3,7 @@
 mod conformance;
 mod hop;
 mod matrix;
+mod selftest;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::kernel::Abi;
 pub use conformance::{Cell, CellState, Claim, Conformance, Evidence};
 pub use hop::{BadPage, Fidelity, Hop, HopOutcome, HopTime, Phase, PhaseName, Prediction, Proof};
 pub use matrix::{Finding, Matrix, MatrixCell, MatrixKernel, Tally};
+pub use selftest::{Selftest, SelftestOutcome};
 
 /// Raised whenever a field changes its name or its meaning.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -36,6 +38,9 @@ pub struct Report {
     /// What they prove, requirement by requirement, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conformance: Option<Conformance>,
+    /// What the kernel's own tests said, if they were run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selftests: Vec<Selftest>,
 }
 
 /// How quickly many runs were made.
@@ -335,6 +340,10 @@ pub enum FailureKind {
     CheckUnfinished,
     /// An update did not end as it had to: what was to be refused or lost came through.
     UnexpectedOutcome,
+    /// One of the kernel's own tests says that something is wrong.
+    TestFailed,
+    /// One of the kernel's own tests died, or said less than it had announced.
+    TestUnfinished,
 }
 
 /// How guest time was read.

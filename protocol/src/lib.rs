@@ -5,6 +5,7 @@
 //! - [`message`]: the requests that the host makes and the replies that the agent gives.
 //! - [`pattern`]: the content of a preserved page, a function of seed and page index alone.
 //! - [`heartbeat`]: the layout of the page in which the workload ticks.
+//! - [`program`]: programs of others that the agent runs.
 //!
 //! The agent treats the host's bytes as untrusted, and the host the agent's: every length is bounded
 //! by [`frame::MAX_FRAME`] before anything is allocated.
@@ -14,6 +15,7 @@ pub mod frame;
 pub mod heartbeat;
 pub mod message;
 pub mod pattern;
+pub mod program;
 
 /// Raised whenever a frame or a message changes shape. Both sides refuse another version.
 pub const VERSION: u8 = 4;

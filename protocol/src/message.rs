@@ -1,12 +1,13 @@
 //! What the host asks and what the agent answers.
 //!
 //! The agent speaks first: [`Reply::Ready`] in epoch 0, repeated until the host opens the epoch with
-//! [`Request::Hello`]. From then on each request has exactly one reply, [`Reply::Progress`] and
-//! [`Reply::Busy`] aside, which may come any number of times before it.
+//! [`Request::Hello`]. From then on each request has exactly one reply, those aside that say of themselves
+//! that more is to come ([`Reply::is_interim`]): any number of them may come before it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Figure, Order, Verdict};
+use crate::program::{End, Program};
 
 /// One object (a memory file) as the scenario knows it. Names stay on the host; the agent sees numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -213,6 +214,8 @@ pub enum Request {
     KernelLog,
     /// Ends the guest.
     PowerOff,
+    /// Runs a program that the initramfs carries.
+    Execute(Program),
 }
 
 /// Most pages that one [`Request::Locate`] may ask for: the reply must fit in a frame, fully scattered.
@@ -294,6 +297,26 @@ pub enum Reply {
     Busy,
     /// The request failed.
     Failed(Failure),
+    /// A program goes on, and has said this on one of its two streams.
+    Output {
+        /// Its bytes, as they came.
+        bytes: Vec<u8>,
+    },
+    /// Answers [`Request::Execute`].
+    Executed {
+        /// How it ended.
+        end: End,
+        /// When.
+        span: Span,
+    },
+}
+
+impl Reply {
+    /// Whether the request goes on, and its one reply is still to come.
+    #[must_use]
+    pub fn is_interim(&self) -> bool {
+        matches!(self, Self::Progress { .. } | Self::Busy | Self::Output { .. })
+    }
 }
 
 /// A stretch of guest time.

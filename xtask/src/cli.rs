@@ -31,10 +31,11 @@ pub(crate) enum Command {
     Scenario(Box<Scenario>),
     Matrix(Box<Matrix>),
     Merge(Merge),
+    Kselftest(Box<Kselftest>),
     Doctor(Doctor),
     Test(Test),
     Fuzz(Fuzz),
-    /// Print the JSON Schema of the results that `scenario --json` writes.
+    /// Print the JSON Schema of the results that `--json` writes.
     Schema,
 }
 
@@ -185,6 +186,78 @@ pub(crate) struct Guests {
     /// Tell each step.
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// What boots, and on what.
+#[derive(Debug, Args)]
+pub(crate) struct Booted {
+    /// The kernel to boot: a name from `kernels.yaml`, else 7.3, 7.3.4, path:DIR, git:REPOSITORY#REF, or a tarball's URL.
+    #[arg(long, default_value = "7.3", value_parser = kernel, value_name = "KERNEL")]
+    pub(crate) kernel: KernelSpec,
+    /// What the kernel is built for: `fast`, `debug` or `kasan`.
+    #[arg(long, default_value = "fast", value_name = "fast|debug|kasan")]
+    pub(crate) profile: Profile,
+    /// What runs the guests. `auto` takes KVM only if a guest under it has booted and reported back.
+    #[arg(long, default_value = "auto", value_name = "auto|kvm|tcg|icount")]
+    pub(crate) accel: Wish,
+    /// Install what is missing without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+const KSELFTEST_EXAMPLES: &str = "\
+Examples:
+  cargo xtask kselftest                             all of them, on the default kernel
+  cargo xtask kselftest --kernel 7.2                those that 7.2's tree has, on 7.2
+  cargo xtask kselftest luo_kexec_simple test_kho   two of them
+  cargo xtask kselftest --kernel path:~/linux       your tree's tests on your tree's kernel
+  cargo xtask kselftest --tests-of 7.3 --kernel path:~/linux   the tests of 7.3 on your kernel
+  cargo xtask kselftest --json results.json         for machines; `cargo xtask schema` describes it
+
+A skip is a skip, with its reason, and never a pass. A test that this kernel's tree does not have is told as absent.
+Neither makes the command fail.";
+
+/// Run the kernel's own tests of live update, from its tree and unchanged, in the lab's machine.
+#[derive(Debug, Args)]
+#[command(after_help = KSELFTEST_EXAMPLES)]
+pub(crate) struct Kselftest {
+    /// Tests, as `--list` shows them. All of them if none is named.
+    #[arg(value_name = "TEST", value_parser = selftest)]
+    pub(crate) tests: Vec<lab::selftest::Test>,
+    /// List the tests, and run none.
+    #[arg(long)]
+    pub(crate) list: bool,
+    #[command(flatten)]
+    pub(crate) booted: Booted,
+    /// The kernel whose tree the tests are taken from, if not the one that boots.
+    #[arg(long, value_parser = kernel, value_name = "KERNEL")]
+    pub(crate) tests_of: Option<KernelSpec>,
+    /// Seconds that one test may take, boots included.
+    #[arg(long, default_value = "300", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: Duration,
+    /// Seconds without a sign of life after which a guest counts as hung.
+    #[arg(long, default_value = "30", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) silence: Duration,
+    /// Keep the folders of tests that passed, too.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Where tests leave their folders.
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub(crate) runs: PathBuf,
+    /// Write all results to this file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) json: Option<PathBuf>,
+    /// Tell each step.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+fn selftest(text: &str) -> Result<lab::selftest::Test, String> {
+    use lab::selftest::Test;
+    Test::by_name(text).ok_or_else(|| {
+        let names: Vec<&str> = Test::ALL.iter().map(|test| test.name()).collect();
+        format!("`{text}` is none of the kernel's own tests: {}", names.join(", "))
+    })
 }
 
 /// Show what this machine has of what the lab needs, and how to get the rest.

@@ -4,6 +4,7 @@ mod cli;
 mod doctor;
 mod exit;
 mod fuzz;
+mod kselftest;
 mod matrix;
 mod merge;
 mod runs;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         cli::Command::Scenario(options) => scenario::run(&options, &cancel),
         cli::Command::Matrix(options) => matrix::run(&options, &cancel),
         cli::Command::Merge(options) => merge::run(&options),
+        cli::Command::Kselftest(options) => kselftest::run(&options, &cancel),
         cli::Command::Doctor(options) => doctor::run(&options),
         cli::Command::Test(options) => test::run(&options, &cancel),
         cli::Command::Fuzz(options) => fuzz::run(&options, &cancel),

@@ -180,6 +180,7 @@ impl Asked {
             pace: Some(pace),
             matrix: Some(matrix),
             conformance: None,
+            selftests: Vec::new(),
         };
         if let Some(matrix) = &report.matrix {
             println!("\n{}\n{}\n\n{}", shown::table(matrix), shown::differences(&report), shown::summary(matrix));

@@ -223,6 +223,7 @@ fn perform(
             pace: Some(pace),
             matrix: None,
             conformance,
+            selftests: Vec::new(),
         };
         write_json(&report, path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }

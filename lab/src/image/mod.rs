@@ -4,7 +4,7 @@ mod agent;
 mod initramfs;
 
 pub use agent::build as build_agent;
-pub use initramfs::{MODULES, pack};
+pub use initramfs::{Content, MODULES, PROGRAMS, pack, pack_all};
 
 use std::io;
 use std::path::PathBuf;

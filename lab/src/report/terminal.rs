@@ -78,6 +78,12 @@ impl Terminal {
         eprintln!("{:>12} {kind}: {}", style("Accelerator").for_stderr().cyan().bold(), environment.accelerator.reason);
     }
 
+    /// Prints a result.
+    pub fn say(&self, text: &str) {
+        self.clear();
+        self.bars.suspend(|| println!("{text}"));
+    }
+
     /// Prints how a run ended. What guests said may hold anything: control characters stay out of the terminal.
     pub fn conclude(&self, run: &Run) {
         self.clear();
@@ -243,7 +249,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// A kind of failure, as people say it.
-fn words(kind: FailureKind) -> String {
+pub(super) fn words(kind: FailureKind) -> String {
     let debug = format!("{kind:?}");
     let mut words = String::new();
     for c in debug.chars() {

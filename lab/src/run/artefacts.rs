@@ -31,6 +31,15 @@ impl Artefacts {
     /// # Errors
     /// The file system refuses.
     pub fn create(runs: &Path, plan: &Plan) -> Result<Self, Error> {
+        let interface = format!("{:?}", plan.interface).to_lowercase();
+        Self::named(runs, &format!("{}-{interface}", plan.scenario))
+    }
+
+    /// Makes a new folder in `runs`, named after the time and what runs.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn named(runs: &Path, name: &str) -> Result<Self, Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| Error { path, source }
@@ -38,14 +47,10 @@ impl Artefacts {
         fs::create_dir_all(runs).map_err(failed(runs))?;
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis());
         // A scenario's name is a file's stem; what else it may hold stays out of folder names.
-        let name: String = plan
-            .scenario
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
-            .collect();
-        let interface = format!("{:?}", plan.interface).to_lowercase();
+        let name: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
         for attempt in 0u32.. {
-            let folder = runs.join(format!("{}-{name}-{interface}", millis + u128::from(attempt)));
+            let folder = runs.join(format!("{}-{name}", millis + u128::from(attempt)));
             match fs::create_dir(&folder) {
                 Ok(()) => return Ok(Self { folder }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => {}

@@ -1,16 +1,18 @@
 //! The talk with the agent: one question, one answer, and whatever may befall the guest in between.
 
 use std::fmt::Debug;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::frame::FrameError;
-use protocol::message::{BootFacts, Reply, Request, Revival, Span, Tsc};
+use protocol::message::{BootFacts, NextKernel, Reply, Request, Revival, Span, Tsc};
+use protocol::program::{End, Program};
 
 use super::artefacts::Artefacts;
-use super::{Limits, Observer, Stop};
-use crate::machine::alarm::Alarm;
+use super::{Bootable, Limits, Observer, Stop};
+use crate::machine::alarm::{self, Alarm};
 use crate::machine::{Machine, Signal};
 use crate::measure::clock::Reading;
 use crate::result::{Failure, FailureKind};
@@ -25,7 +27,7 @@ const BULK_PIECE: usize = 256 << 10;
 const AFTERMATH: Duration = Duration::from_millis(500);
 
 /// A machine with an agent that answers.
-pub(super) struct Conversation<'a> {
+pub(crate) struct Conversation<'a> {
     machine: Machine,
     limits: Limits,
     log: File,
@@ -41,7 +43,7 @@ pub(super) struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         machine: Machine,
         limits: Limits,
         artefacts: &'a Artefacts,
@@ -63,16 +65,16 @@ impl<'a> Conversation<'a> {
     }
 
     /// How long a check may take: no longer than the whole run.
-    pub(super) fn bound(&self, limit: Duration) -> Duration {
+    pub(crate) fn bound(&self, limit: Duration) -> Duration {
         (limit * self.limits.patience).min(self.limits.total)
     }
 
-    pub(super) fn observer(&mut self) -> &mut dyn Observer {
+    pub(crate) fn observer(&mut self) -> &mut dyn Observer {
         self.observer
     }
 
     /// Waits for an agent to come up and opens the next epoch with it.
-    pub(super) fn meet(&mut self) -> Result<BootFacts, Stop> {
+    pub(crate) fn meet(&mut self) -> Result<BootFacts, Stop> {
         self.sign_of_life = Instant::now();
         let revival = match self.machine.is_restored() && self.machine.control.epoch() == 0 {
             // That it is ready was said to whoever took the snapshot.
@@ -92,7 +94,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Asks, and waits for the answer.
-    pub(super) fn ask(&mut self, request: &Request) -> Result<Reply, Stop> {
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<Reply, Stop> {
         self.say(request)?;
         self.answer()
     }
@@ -113,7 +115,8 @@ impl<'a> Conversation<'a> {
         loop {
             match self.next_reply(false)? {
                 Reply::Progress { done, total } => self.observer.progress(done, total),
-                Reply::Busy => {}
+                // Programs are heard in `execute`; what one says late is nobody's answer.
+                Reply::Busy | Reply::Output { .. } => {}
                 Reply::Failed(failure) => return Err(self.refused(&failure)),
                 reply => return Ok(reply),
             }
@@ -133,15 +136,73 @@ impl<'a> Conversation<'a> {
     }
 
     /// Asks for something that is simply done.
-    pub(super) fn ask_done(&mut self, request: &Request) -> Result<Span, Stop> {
+    pub(crate) fn ask_done(&mut self, request: &Request) -> Result<Span, Stop> {
         match self.ask(request)? {
             Reply::Done { span } => Ok(span),
             other => Err(self.unexpected(request, &other)),
         }
     }
 
+    /// Runs a program in the guest; `hear` gets what it says as it says it.
+    pub(crate) fn execute(&mut self, program: Program, hear: &mut dyn FnMut(&[u8])) -> Result<End, Stop> {
+        let request = Request::Execute(program);
+        self.say(&request)?;
+        loop {
+            match self.next_reply(false)? {
+                Reply::Output { bytes } => hear(&bytes),
+                Reply::Busy => {}
+                Reply::Executed { end, .. } => return Ok(end),
+                Reply::Failed(failure) => return Err(self.refused(&failure)),
+                other => return Err(self.unexpected(&request, &other)),
+            }
+        }
+    }
+
+    /// Has the guest load the next kernel.
+    pub(crate) fn load(&mut self, next: &Bootable, command_line: &str) -> Result<Span, Stop> {
+        let read = |path: &Path| {
+            fs::read(path).map_err(|error| Stop::Infrastructure(format!("cannot read {}: {error}", path.display())))
+        };
+        let (kernel, initramfs) = (read(&next.image)?, read(&next.initramfs)?);
+        let request = Request::LoadKernel(NextKernel {
+            kernel_bytes: kernel.len() as u64,
+            initramfs_bytes: initramfs.len() as u64,
+            command_line: command_line.to_owned(),
+        });
+        match self.ask(&request)? {
+            Reply::SendBulk => {}
+            other => return Err(self.unexpected(&request, &other)),
+        }
+        self.send_bulk(&[&kernel, &initramfs])?;
+        match self.answer()? {
+            Reply::Done { span } => Ok(span),
+            other => Err(self.unexpected(&request, &other)),
+        }
+    }
+
+    /// Has the guest restart, and tells when that was asked, if its last word came through.
+    pub(crate) fn restart(&mut self, how: &Request) -> Result<Option<Tsc>, Stop> {
+        match self.ask(how)? {
+            Reply::Done { span } => Ok(Some(span.from)),
+            Reply::Ready => Ok(None),
+            other => Err(self.unexpected(how, &other)),
+        }
+    }
+
+    /// What the kernel's own log holds, and the first line of it that is an alarm: the serial console is slower than
+    /// the agent's port.
+    pub(crate) fn kernel_log(&mut self) -> Result<(String, Option<Alarm>), Stop> {
+        let text = match self.ask(&Request::KernelLog)? {
+            Reply::KernelLog { text } => text,
+            other => return Err(self.unexpected(&Request::KernelLog, &other)),
+        };
+        self.artefacts.keep("kernel.log", &text);
+        let alarm = text.lines().find_map(|line| alarm::scan(alarm::without_level(line)));
+        Ok((text, alarm))
+    }
+
     /// Sends a kernel and its initramfs through the bulk port.
-    pub(super) fn send_bulk(&mut self, parts: &[&[u8]]) -> Result<(), Stop> {
+    fn send_bulk(&mut self, parts: &[&[u8]]) -> Result<(), Stop> {
         let _ = self.machine.bulk.set_write_timeout(Some(self.limits.silence));
         for piece in parts.iter().flat_map(|part| part.chunks(BULK_PIECE)) {
             if self.machine.age() >= self.limits.total {
@@ -169,7 +230,7 @@ impl<'a> Conversation<'a> {
         Ok(readings)
     }
 
-    pub(super) fn unexpected(&mut self, request: &Request, reply: &Reply) -> Stop {
+    pub(crate) fn unexpected(&mut self, request: &Request, reply: &Reply) -> Stop {
         self.misbehaved(&format!("answered {} with {}", brief(request), brief(reply)))
     }
 
@@ -177,7 +238,7 @@ impl<'a> Conversation<'a> {
         self.failed(FailureKind::AgentMisbehaved, format!("the agent {what}"))
     }
 
-    pub(super) fn failed(&mut self, kind: FailureKind, message: String) -> Stop {
+    pub(crate) fn failed(&mut self, kind: FailureKind, message: String) -> Stop {
         let evidence = self.machine.console.tail(EVIDENCE);
         Stop::Failed(Failure { evidence, ..Failure::new(kind, message) })
     }
@@ -219,7 +280,7 @@ impl<'a> Conversation<'a> {
             }
             self.heard = Some(frame.sequence);
             self.sign_of_life = Instant::now();
-            if !matches!(frame.message, Reply::Progress { .. } | Reply::Busy) {
+            if !frame.message.is_interim() {
                 self.note("←", &frame.message);
             }
             match frame.message {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use protocol::check::Check;
-use protocol::message::{BootFacts, Fault, MemoryCounters, ObjectId, Reply, Request, Span, Token, Tsc};
+use protocol::message::{BootFacts, Fault, MemoryCounters, ObjectId, Request, Span, Token, Tsc};
 
 use super::artefacts::Artefacts;
 use super::conversation::Conversation;
@@ -17,7 +17,6 @@ use super::pool::Job;
 use super::snapshots::{self, Snapshots};
 use super::{Bootable, Observer, Stage, Stop, proof};
 use crate::host::Cancel;
-use crate::machine::alarm;
 use crate::measure::clock::{Clock, Reading};
 use crate::measure::fidelity::Frames;
 use crate::measure::leak::Accounts;
@@ -49,7 +48,7 @@ pub(super) fn drive(
     // Whatever happened, what was measured until then is kept.
     let mut log = String::new();
     if answers_still(&ended) {
-        let last = driver.last_words(artefacts).map(|text| log = text);
+        let last = driver.last_words().map(|text| log = text);
         ended = ended.and(last);
     }
     let still_reserved = driver.still_reserved(&ended);
@@ -253,17 +252,11 @@ impl<'a> Driver<'a> {
     }
 
     /// What is asked of a guest whose run is over: the time, and its log. A complaint that came late counts.
-    fn last_words(&mut self, artefacts: &Artefacts) -> Result<String, Stop> {
+    fn last_words(&mut self) -> Result<String, Stop> {
         self.late = self.talk.read_clock()?;
-        let text = match self.talk.ask(&Request::KernelLog)? {
-            Reply::KernelLog { text } => text,
-            other => return Err(self.talk.unexpected(&Request::KernelLog, &other)),
-        };
-        artefacts.keep("kernel.log", &text);
-        // The serial console is slower than the agent's port; the log itself holds every line.
-        match text.lines().find_map(|line| alarm::scan(alarm::without_level(line))) {
-            Some(alarm) => Err(self.talk.failed(alarm.kind, alarm.line)),
-            None => Ok(text),
+        match self.talk.kernel_log()? {
+            (_, Some(alarm)) => Err(self.talk.failed(alarm.kind, alarm.line)),
+            (text, None) => Ok(text),
         }
     }
 

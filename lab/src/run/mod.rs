@@ -6,13 +6,13 @@
 //! and `snapshots` boots once for those that begin alike.
 
 pub mod artefacts;
-mod conversation;
+pub(crate) mod conversation;
 mod demand;
 mod driver;
 mod outcome;
 pub mod pool;
 pub mod predict;
-mod proof;
+pub(crate) mod proof;
 mod snapshots;
 pub mod stage;
 

@@ -10,12 +10,19 @@ use crate::kernel::{Series, Version};
 use crate::result::{Failure, FailureKind, KernelFacts, Proof};
 
 /// Whether the running kernel is this very build, by its banner.
-pub(super) fn is_build(facts: &BootFacts, kernel: &KernelFacts) -> bool {
+pub(crate) fn is_build(facts: &BootFacts, kernel: &KernelFacts) -> bool {
     facts.release == kernel.release && facts.version.split_whitespace().eq(kernel.version.split_whitespace())
 }
 
+/// The command line with a number that no earlier update had.
+pub(crate) fn marked(command_line: &str) -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    let number = RandomState::new().hash_one(std::time::Instant::now());
+    format!("{command_line} lab.update={number:016x}")
+}
+
 /// Puts side by side what the two generations say. `command_line` is the one that this update alone was given.
-pub(super) fn gather(before: &BootFacts, after: &BootFacts, command_line: &str) -> Proof {
+pub(crate) fn gather(before: &BootFacts, after: &BootFacts, command_line: &str) -> Proof {
     let previous = after.handover.as_ref().and_then(|handover| handover.previous.as_ref());
     Proof {
         from_release: before.release.clone(),
@@ -38,7 +45,7 @@ fn is_told_its_past(release: &str) -> bool {
 }
 
 /// Decides. `hop` counts from one.
-pub(super) fn check(proof: &Proof, hop: u32, loaded: &KernelFacts) -> Result<(), Failure> {
+pub(crate) fn check(proof: &Proof, hop: u32, loaded: &KernelFacts) -> Result<(), Failure> {
     let mut missing = Vec::new();
     if proof.from_boot_id == proof.to_boot_id {
         missing.push(format!("the boot id is still {}", proof.to_boot_id));

@@ -7,7 +7,7 @@ use super::{Bootable, Expect, Limits, Stage};
 use crate::cache::Cache;
 use crate::host::{Cancel, Progress, Versions};
 use crate::image::{self, Artefact};
-use crate::kernel::{self, KernelSpec, Profile, Provider, module, test_kho};
+use crate::kernel::{self, Kernel, KernelSpec, Profile, Provider, module, test_kho};
 use crate::machine::accelerator::{self, Probe, Wish};
 use crate::machine::{self, command};
 use crate::result::{Environment, KernelFacts, PatchFacts};
@@ -114,28 +114,8 @@ impl<'a> Workshop<'a> {
         let carried: Vec<Artefact> = ours.iter().chain(&test_kho).map(artefact).collect();
         let initramfs = image::pack(&self.agent, &carried, cache, progress, cancel)?;
         let module = ours.into_iter().find(|module| module.path.ends_with(MODULE));
-        // The others are told the words of the run's own profile already.
-        let own = if kernel.profile == setup.profile { "" } else { kernel.profile.command_line() };
-        let patches =
-            kernel.patches.iter().map(|patch| PatchFacts { name: patch.name().to_owned(), sha256: patch.sha256() });
-        let facts = KernelFacts {
-            requested: wanted.name.clone(),
-            release: kernel.release,
-            version: kernel.version_string,
-            profile: kernel.profile,
-            origin: kernel.source.origin,
-            source_sha256: kernel.source.sha256,
-            patches: patches.collect(),
-            image_sha256: kernel.image_sha256,
-            config_sha256: kernel.config_sha256,
-            compiler: kernel.compiler,
-            rustc: kernel.rustc,
-            module_sha256: module.map(|module| module.sha256),
-            test_kho_sha256: test_kho.map(|module| module.sha256),
-            initramfs_sha256: initramfs.sha256,
-            abi: kernel.abi,
-        };
-        Ok(Bootable { facts, image: kernel.image, initramfs: initramfs.path, parameters: own.to_owned() })
+        let sums = [module, test_kho].map(|module| module.map(|module| module.sha256));
+        Ok(with(kernel, wanted, setup, sums, initramfs))
     }
 
     /// The stage on which `kernel` is booted cold; it is also what the accelerator is proven with.
@@ -143,30 +123,73 @@ impl<'a> Workshop<'a> {
     /// # Errors
     /// The accelerator that is wished for does not work.
     pub fn stage(&self, kernel: Bootable, named: BTreeMap<String, Bootable>) -> Result<Stage, Error> {
-        let setup = self.setup;
         let key = format!("{:.16}-{:.16}", kernel.facts.image_sha256, kernel.facts.initramfs_sha256);
-        let memory = self.cache.root().join("accelerator");
-        let probe = Probe { kernel: &kernel.image, initramfs: &kernel.initramfs, key: &key, memory: &memory };
-        let accelerator = accelerator::choose(setup.accelerator, &probe, self.cancel)?;
-        let mut command_line = command::kernel_command_line(accelerator.kind);
-        if !setup.profile.command_line().is_empty() {
-            command_line = format!("{command_line} {}", setup.profile.command_line());
-        }
-        let profiles = named.values().chain([&kernel]).map(|bootable| bootable.facts.profile.patience());
-        let patience = profiles.max().unwrap_or(1);
-        let limits = setup.limits.times(patience).times(accelerator.kind.patience());
-        Ok(Stage {
-            kernel,
-            into: Vec::new(),
-            expect: Expect::default(),
-            named,
-            accelerator,
-            command_line,
-            snapshots: true,
-            limits,
-            runs: setup.runs.clone(),
-        })
+        light(self.setup, kernel, named, &key, self.cache, self.cancel)
     }
+}
+
+/// A kernel together with what it boots, and the sums of the modules in it: this project's, and `test_kho`'s.
+pub(crate) fn with(
+    kernel: Kernel,
+    wanted: &KernelSpec,
+    setup: &Setup<'_>,
+    [module_sha256, test_kho_sha256]: [Option<String>; 2],
+    initramfs: Artefact,
+) -> Bootable {
+    // The others are told the words of the run's own profile already.
+    let own = if kernel.profile == setup.profile { "" } else { kernel.profile.command_line() };
+    let patches =
+        kernel.patches.iter().map(|patch| PatchFacts { name: patch.name().to_owned(), sha256: patch.sha256() });
+    let facts = KernelFacts {
+        requested: wanted.name.clone(),
+        release: kernel.release,
+        version: kernel.version_string,
+        profile: kernel.profile,
+        origin: kernel.source.origin,
+        source_sha256: kernel.source.sha256,
+        patches: patches.collect(),
+        image_sha256: kernel.image_sha256,
+        config_sha256: kernel.config_sha256,
+        compiler: kernel.compiler,
+        rustc: kernel.rustc,
+        module_sha256,
+        test_kho_sha256,
+        initramfs_sha256: initramfs.sha256,
+        abi: kernel.abi,
+    };
+    Bootable { facts, image: kernel.image, initramfs: initramfs.path, parameters: own.to_owned() }
+}
+
+/// Finds out what runs these kernels; `key` names what is booted for that.
+pub(crate) fn light(
+    setup: &Setup<'_>,
+    kernel: Bootable,
+    named: BTreeMap<String, Bootable>,
+    key: &str,
+    cache: &Cache,
+    cancel: &Cancel,
+) -> Result<Stage, Error> {
+    let memory = cache.root().join("accelerator");
+    let probe = Probe { kernel: &kernel.image, initramfs: &kernel.initramfs, key, memory: &memory };
+    let accelerator = accelerator::choose(setup.accelerator, &probe, cancel)?;
+    let mut command_line = command::kernel_command_line(accelerator.kind);
+    if !setup.profile.command_line().is_empty() {
+        command_line = format!("{command_line} {}", setup.profile.command_line());
+    }
+    let profiles = named.values().chain([&kernel]).map(|bootable| bootable.facts.profile.patience());
+    let patience = profiles.max().unwrap_or(1);
+    let limits = setup.limits.times(patience).times(accelerator.kind.patience());
+    Ok(Stage {
+        kernel,
+        into: Vec::new(),
+        expect: Expect::default(),
+        named,
+        accelerator,
+        command_line,
+        snapshots: true,
+        limits,
+        runs: setup.runs.clone(),
+    })
 }
 
 impl Stage {

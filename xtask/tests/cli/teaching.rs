@@ -3,25 +3,35 @@
 use lab::scenario::Document;
 use lab::scenario::library::Library;
 
-use crate::common::{say, workspace};
+use crate::common::{Ended, say, workspace};
 
 #[test]
 fn help_names_every_command_and_exit_code() {
     let ended = say(&["--help"]).exits(0);
-    ended.says(&["scenario", "doctor", "test", "schema", "Exit codes", "69", "130", "cargo xtask <COMMAND>"]);
-    for command in ["scenario", "doctor", "test", "schema"] {
+    ended.says(&[
+        "scenario",
+        "kselftest",
+        "doctor",
+        "test",
+        "schema",
+        "Exit codes",
+        "69",
+        "130",
+        "cargo xtask <COMMAND>",
+    ]);
+    for command in ["scenario", "kselftest", "doctor", "test", "schema"] {
         let ended = say(&[command, "--help"]).exits(0);
         assert!(ended.err.is_empty(), "{ended}");
         ended.says(&[&format!("Usage: cargo xtask {command}")]);
     }
 }
 
-#[test]
-fn the_help_of_scenario_teaches_by_example() {
-    let ended = say(&["scenario", "--help"]).exits(0);
-    // An example is worth having if it runs: each of them names options that exist.
-    let examples: Vec<&str> = ended.out.lines().filter(|line| line.starts_with("  cargo xtask scenario")).collect();
-    assert!(examples.len() >= 6, "{ended}");
+/// The help of a command with so many examples. One is worth having if it runs: each of them names options that exist.
+fn taught(command: &str, count: usize) -> Ended {
+    let ended = say(&[command, "--help"]).exits(0);
+    let begin = format!("  cargo xtask {command}");
+    let examples: Vec<&str> = ended.out.lines().filter(|line| line.starts_with(&begin)).collect();
+    assert!(examples.len() >= count, "{ended}");
     for example in examples {
         for option in example.split_whitespace().filter(|word| word.starts_with("--")) {
             let known =
@@ -29,6 +39,12 @@ fn the_help_of_scenario_teaches_by_example() {
             assert!(known, "{example}\n{ended}");
         }
     }
+    ended
+}
+
+#[test]
+fn the_help_of_scenario_teaches_by_example() {
+    let ended = taught("scenario", 6);
     let wanted = [
         "--kernel",
         "--interface",
@@ -96,4 +112,13 @@ fn the_version_of_results_is_in_the_schema_and_documented() {
         assert!(properties.contains_key(name), "{properties:?}");
         assert!(properties[name]["description"].is_string(), "{name} is not described");
     }
+}
+
+#[test]
+fn the_kernels_own_tests_are_listed_and_chosen_by_name() {
+    taught("kselftest", 5);
+    let ended = say(&["kselftest", "--list"]).exits(0);
+    assert_eq!(ended.out.lines().count(), 6, "{ended}");
+    ended.says(&["liveupdate ", "luo_kexec_simple", "luo_stress_sessions", "test_kho"]);
+    say(&["kselftest", "luo_simple"]).exits(2).says(&["none of the kernel's own tests", "luo_kexec_simple"]);
 }

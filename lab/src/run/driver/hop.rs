@@ -1,9 +1,6 @@
 //! One live update: the state machine, the next kernel, the restart, the proof, and the workload that lives on.
 
-use std::fs;
-use std::path::Path;
-
-use protocol::message::{Event, MAX_LOCATE, NextKernel, Reply, Request, Resumption, Tsc};
+use protocol::message::{Event, MAX_LOCATE, Reply, Request, Resumption, Tsc};
 
 use super::{Driver, HopUnderWay};
 use crate::measure::timeline::Timeline;
@@ -40,7 +37,7 @@ impl<'a> Driver<'a> {
             None => &self.stage.into[self.hops.len() % self.stage.into.len()],
         };
         let command_line = update.kernel_parameters.behind(&next.told(&self.command_line));
-        let command_line = format!("{command_line} lab.update={:016x}", nonce());
+        let command_line = proof::marked(&command_line);
         self.load(next, &command_line)?;
         if std::mem::take(&mut self.ticking) {
             self.talk.ask_done(&Request::AwaitTick)?;
@@ -87,18 +84,12 @@ impl<'a> Driver<'a> {
     /// Restarts, and tells when that was asked for, if the answer came through.
     fn restart(&mut self, skip_kexec: bool) -> Result<Option<Tsc>, Stop> {
         let reboot = if skip_kexec { Request::PretendReboot } else { Request::Reboot };
-        match self.talk.ask(&reboot) {
-            Ok(Reply::Done { span }) => Ok(Some(span.from)),
-            Ok(Reply::Ready) => Ok(None),
-            Ok(other) => Err(self.talk.unexpected(&reboot, &other)),
-            Err(stop) => {
-                // The old kernel answers, and so it would not go.
-                if matches!(&stop, Stop::Failed(failure) if failure.kind == FailureKind::Refused) {
-                    self.hops.pop();
-                }
-                Err(stop)
-            }
+        let asked = self.talk.restart(&reboot);
+        // The old kernel answers, and so it would not go.
+        if matches!(&asked, Err(Stop::Failed(failure)) if failure.kind == FailureKind::Refused) {
+            self.hops.pop();
         }
+        asked
     }
 
     /// Notes how far the last hop has come.
@@ -124,24 +115,7 @@ impl<'a> Driver<'a> {
     }
 
     pub(super) fn load(&mut self, next: &Bootable, command_line: &str) -> Result<(), Stop> {
-        let read = |path: &Path| {
-            fs::read(path).map_err(|error| Stop::Infrastructure(format!("cannot read {}: {error}", path.display())))
-        };
-        let (kernel, initramfs) = (read(&next.image)?, read(&next.initramfs)?);
-        let request = Request::LoadKernel(NextKernel {
-            kernel_bytes: kernel.len() as u64,
-            initramfs_bytes: initramfs.len() as u64,
-            command_line: command_line.to_owned(),
-        });
-        match self.talk.ask(&request)? {
-            Reply::SendBulk => {}
-            other => return Err(self.talk.unexpected(&request, &other)),
-        }
-        self.talk.send_bulk(&[&kernel, &initramfs])?;
-        match self.talk.answer()? {
-            Reply::Done { span } => self.timeline.load = Some(span),
-            other => return Err(self.talk.unexpected(&request, &other)),
-        }
+        self.timeline.load = Some(self.talk.load(next, command_line)?);
         Ok(())
     }
 
@@ -177,10 +151,4 @@ impl<'a> Driver<'a> {
         self.ticking = true;
         self.arrived(Arrival::Found)
     }
-}
-
-/// A number that no earlier update had.
-fn nonce() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one(std::time::Instant::now())
 }
