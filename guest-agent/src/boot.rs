@@ -31,16 +31,24 @@ pub(crate) struct Booted {
 /// # Panics
 /// If one of them cannot be had: the guest is of no use then, and the host sees the kernel panic.
 pub(crate) fn boot(started: Tsc) -> Booted {
-    mount_at("devtmpfs", "/dev");
-    standard_streams();
-    mount_at("proc", "/proc");
-    mount_at("sysfs", "/sys");
+    mount_system();
     let control = wait_for_port(protocol::CONTROL_PORT);
     let bulk = wait_for_port(protocol::BULK_PORT);
     Booted { control, bulk, started, ready: now() }
 }
 
-fn mount_at(kind: &str, place: &str) {
+/// Mounts what everyone needs.
+///
+/// # Panics
+/// If one of them cannot be mounted.
+pub(crate) fn mount_system() {
+    mount_at("devtmpfs", "/dev");
+    standard_streams();
+    mount_at("proc", "/proc");
+    mount_at("sysfs", "/sys");
+}
+
+pub(crate) fn mount_at(kind: &str, place: &str) {
     let _ = fs::create_dir(place);
     match mount(kind, place, kind, MountFlags::NOSUID | MountFlags::NOEXEC, None) {
         // An agent that was started anew finds them mounted.

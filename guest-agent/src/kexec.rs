@@ -120,7 +120,8 @@ impl Receiver<'_> {
     }
 }
 
-fn file_load(kernel: &OwnedFd, initramfs: &OwnedFd, command_line: &CString) -> Outcome<()> {
+/// Gives kernel and initramfs to the running one.
+pub(crate) fn file_load(kernel: &OwnedFd, initramfs: &OwnedFd, command_line: &CString) -> Outcome<()> {
     let bytes = command_line.as_bytes_with_nul();
     // SAFETY: both descriptors are open, and the command line has the length given, its NUL included.
     let result = unsafe {

@@ -5,7 +5,7 @@
 //! the *holder* ([`run_holder`]), which owns what a user's live update agent would own: the open
 //! interface, the memory files, the workload. The holder can be killed to see what the kernel does.
 //! On `Request::Check` it starts itself as a *check* ([`run_check`]), which asks the kernel one thing. Besides it is
-//! a few small commands ([`run_tool`]).
+//! a few small commands ([`run_tool`]), and PID 1 of a guest that a person sits at ([`run_shell`]).
 
 mod boot;
 mod checker;
@@ -25,6 +25,7 @@ mod objects;
 mod program;
 mod reserved;
 mod revival;
+mod shell;
 mod supervisor;
 mod tool;
 mod transport;
@@ -43,6 +44,9 @@ pub const HOLDER: &CStr = c"holder";
 /// Argument that makes the executable a check.
 pub const CHECK: &CStr = c"check";
 
+/// Argument that gives PID 1 a person to talk to instead of a host.
+pub const SHELL: &CStr = c"shell";
+
 /// Least time between two `Reply::Progress` or `Reply::Busy`.
 const PROGRESS: Duration = Duration::from_millis(250);
 
@@ -57,6 +61,12 @@ pub fn now() -> Tsc {
 pub fn run_init(started: Tsc) -> ! {
     panic_in_one_line();
     supervisor::Supervisor::new(boot::boot(started)).run()
+}
+
+/// Lives as PID 1 of a guest that a person sits at.
+pub fn run_shell() -> ! {
+    panic_in_one_line();
+    shell::run()
 }
 
 /// Lives as the holder, frames on standard input and output.

@@ -18,6 +18,7 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
     match words.get(1) {
         Some(&role) if role == guest_agent::HOLDER => guest_agent::run_holder(),
         Some(&role) if role == guest_agent::CHECK => guest_agent::run_check(),
+        Some(&role) if role == guest_agent::SHELL && std::process::id() == 1 => guest_agent::run_shell(),
         _ if std::process::id() == 1 => guest_agent::run_init(started),
         // By hand it would mount over the files of a machine that is not its own, and reboot that.
         _ => guest_agent::run_tool(&words).unwrap_or_else(|| {

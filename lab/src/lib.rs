@@ -10,7 +10,7 @@
 //! - [`scenario`]: from YAML to a plan that can be run.
 //! - [`run`]: one plan on one machine, to its verdict.
 //! - [`measure`]: fidelity and time.
-//! - [`selftest`]: the kernel's own tests, on the same machine.
+//! - [`selftest`]: the kernel's own tests, on the same machine; [`shell`]: a person at it.
 //! - [`requirement`]: what is asked for, by id; [`conformance`]: which of it the runs prove.
 //! - [`result`]: the one model of what was found out; [`report`]: shows it to people and machines.
 
@@ -28,3 +28,4 @@ pub mod result;
 pub mod run;
 pub mod scenario;
 pub mod selftest;
+pub mod shell;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use lab::kernel::{Catalogue, KernelSpec, Profile};
 use lab::machine::accelerator::Wish;
 use lab::matrix::Partition;
+use lab::scenario::size::Size;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Matrix(Box<Matrix>),
     Merge(Merge),
     Kselftest(Box<Kselftest>),
+    Shell(Box<Shell>),
     Doctor(Doctor),
     Test(Test),
     Fuzz(Fuzz),
@@ -258,6 +260,40 @@ fn selftest(text: &str) -> Result<lab::selftest::Test, String> {
         let names: Vec<&str> = Test::ALL.iter().map(|test| test.name()).collect();
         format!("`{text}` is none of the kernel's own tests: {}", names.join(", "))
     })
+}
+
+const SHELL_EXAMPLES: &str = "\
+Examples:
+  cargo xtask shell                                  the default kernel
+  cargo xtask shell --kernel path:~/linux            your tree, built in place, incrementally
+  cargo xtask shell --cpus 4 --memory '2 GiB'        a larger machine
+
+At the guest's prompt:
+  echo hello >/tmp/f; preserve box /tmp/f; kexec     hand a file over to the next kernel
+  retrieve box                                       print it there
+
+Ctrl-A x, or `exit`, leaves; Ctrl-C goes to the guest. The initramfs is a busybox with this kernel, the module and the agent.";
+
+/// Sit at a guest: a shell on its console, the interfaces ready, and a `kexec` by hand.
+#[derive(Debug, Args)]
+#[command(after_help = SHELL_EXAMPLES)]
+pub(crate) struct Shell {
+    #[command(flatten)]
+    pub(crate) booted: Booted,
+    /// Processors.
+    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u32).range(1..=8), value_name = "N")]
+    pub(crate) cpus: u32,
+    /// RAM: 512 MiB, 1 GiB.
+    #[arg(long, default_value = "1 GiB", value_parser = memory, value_name = "SIZE")]
+    pub(crate) memory: Size,
+}
+
+fn memory(text: &str) -> Result<Size, String> {
+    let size: Size = text.parse()?;
+    if !(256 << 20..=64 << 30).contains(&size.0) {
+        return Err("between 256 MiB and 64 GiB".to_owned());
+    }
+    Ok(size)
 }
 
 /// Show what this machine has of what the lab needs, and how to get the rest.

@@ -9,6 +9,7 @@ mod matrix;
 mod merge;
 mod runs;
 mod scenario;
+mod shell;
 mod test;
 
 use std::path::Path;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         cli::Command::Matrix(options) => matrix::run(&options, &cancel),
         cli::Command::Merge(options) => merge::run(&options),
         cli::Command::Kselftest(options) => kselftest::run(&options, &cancel),
+        cli::Command::Shell(options) => shell::run(&options, &cancel),
         cli::Command::Doctor(options) => doctor::run(&options),
         cli::Command::Test(options) => test::run(&options, &cancel),
         cli::Command::Fuzz(options) => fuzz::run(&options, &cancel),

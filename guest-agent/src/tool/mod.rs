@@ -1,6 +1,8 @@
 //! What the executable does as a command by hand, or of a program's list: `/init insmod lib/x.ko`.
 
 mod insmod;
+mod kexec;
+mod session;
 
 use std::ffi::CStr;
 
@@ -10,7 +12,18 @@ use crate::failure::Outcome;
 type Tool = fn(&[String]) -> Outcome<()>;
 
 /// By what they are called.
-const TOOLS: [(&str, Tool); 1] = [("insmod", insmod::run)];
+const TOOLS: [(&str, Tool); 5] = [
+    ("hold", session::hold),
+    ("insmod", insmod::run),
+    ("kexec", kexec::run),
+    ("preserve", session::preserve),
+    ("retrieve", session::retrieve),
+];
+
+/// What they are called.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|(name, _)| *name)
+}
 
 /// Runs the command that these words name, and gives its exit status; nothing if they name none. The first word is
 /// the executable's own name: a link to it is called as what it is to do.

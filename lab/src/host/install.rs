@@ -78,6 +78,19 @@ pub fn ensure_for_fuzzing(
     ensure_all(&|| Doctor::new(cache).inspect_for_fuzzing(), consent, progress, cancel)
 }
 
+/// The same for what a shell in a guest needs, which nothing else does.
+///
+/// # Errors
+/// As for [`ensure`].
+pub fn ensure_for_shell(
+    cache: &Cache,
+    consent: Consent,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<Check>, Error> {
+    ensure_all(&|| Doctor::new(cache).inspect_for_shell(), consent, progress, cancel)
+}
+
 fn ensure_all(
     inspect: &dyn Fn() -> Vec<Check>,
     consent: Consent,

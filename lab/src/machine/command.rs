@@ -69,6 +69,8 @@ pub enum Wiring {
     Inherited([i32; 4]),
     /// For someone at a prompt: the console on the terminal, the ports on sockets in the current folder.
     ByHand,
+    /// For someone at a guest's prompt: the console on the terminal, and no agent that wants to talk.
+    Terminal,
 }
 
 impl Shape {
@@ -105,6 +107,10 @@ impl Shape {
                 push(&["-serial", "mon:stdio"]);
                 push(&["-chardev", "socket,id=control,path=control.sock,server=on,wait=off"]);
                 push(&["-chardev", "socket,id=bulk,path=bulk.sock,server=on,wait=off"]);
+            }
+            Wiring::Terminal => {
+                push(&["-serial", "mon:stdio"]);
+                return all;
             }
         }
         push(&["-device", "virtio-serial-pci"]);

@@ -13,7 +13,7 @@ use crate::machine::{self, command};
 use crate::result::{Environment, KernelFacts, PatchFacts};
 
 /// Where the modules' sources are, from the workspace's root.
-const MODULE_SOURCES: &str = "kmod";
+pub(crate) const MODULE_SOURCES: &str = "kmod";
 
 /// The one that all is about; the other one is for its tests.
 const MODULE: &str = "liveupdate_lab.ko";

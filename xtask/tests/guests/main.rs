@@ -8,6 +8,7 @@ mod conformance;
 mod host_faults;
 mod interrupt;
 mod red;
+mod shell;
 mod side_by_side;
 mod suite;
 mod support;

@@ -72,6 +72,13 @@ impl Bench {
         self.marked(command)
     }
 
+    /// `shell`, for a terminal.
+    pub(crate) fn shell(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(["shell", "--yes"]).env("TERM", "vt100");
+        self.marked(command)
+    }
+
     fn marked(&self, mut command: Command) -> Command {
         command.env(MARK, &self.mark).env("TMPDIR", self.temporary()).current_dir(self.folder.path());
         command
