@@ -10,6 +10,8 @@ const FIELD: (usize, usize) = (96, 30);
 const LABEL: usize = 112;
 const HEAD: usize = 46;
 const GAP: usize = 24;
+/// Width of an entry of the legend.
+const ENTRY: usize = 104;
 /// Squares in a row of the picture.
 const ABREAST: usize = 2;
 
@@ -24,7 +26,8 @@ pub(super) fn draw(matrix: &Matrix, link: &dyn Fn(usize) -> Option<String>) -> M
     let count = matrix.kernels.len();
     let (width, height) = (LABEL + count * FIELD.0 + GAP, HEAD + count * FIELD.1 + GAP);
     let rows = squares.len().div_ceil(ABREAST).max(1);
-    let (all, tall) = (width * squares.len().clamp(1, ABREAST), height * rows + 40);
+    let all = (width * squares.len().clamp(1, ABREAST)).max(HopOutcome::ALL.len() * ENTRY + GAP);
+    let tall = height * rows + 40;
     html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {all} {tall}")) width=(all) height=(tall)
             font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="what becomes of each pair of kernels" {
@@ -120,8 +123,8 @@ fn colours_of(outcome: HopOutcome) -> (&'static str, &'static str) {
 fn legend() -> Markup {
     html! {
         @for (at, outcome) in HopOutcome::ALL.iter().enumerate() {
-            rect x=(at * 104) width="14" height="14" rx="3" fill=(colours_of(*outcome).0) {}
-            text x=(at * 104 + 20) y="12" fill="#24292f" { (outcome.name()) }
+            rect x=(at * ENTRY) width="14" height="14" rx="3" fill=(colours_of(*outcome).0) {}
+            text x=(at * ENTRY + 20) y="12" fill="#24292f" { (outcome.name()) }
         }
     }
 }
