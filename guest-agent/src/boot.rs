@@ -1,6 +1,10 @@
 //! From the first instruction to the open ports, and what is found on the way.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use protocol::message::{BootFacts, Tsc};
 use rustix::{
@@ -8,11 +12,13 @@ use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
     mount::{MountFlags, mount},
+    system::finit_module,
 };
 
 use crate::{kernel_log, now};
 
 const PORTS: &str = "/sys/class/virtio-ports";
+const DRIVERS: &str = "/lib";
 
 /// What PID 1 starts with.
 pub(crate) struct Booted {
@@ -32,6 +38,10 @@ pub(crate) struct Booted {
 /// If one of them cannot be had: the guest is of no use then, and the host sees the kernel panic.
 pub(crate) fn boot(started: Tsc) -> Booted {
     mount_system();
+    // Built in, as in our own kernels, they have made the class.
+    if !Path::new(PORTS).exists() {
+        load_drivers();
+    }
     let control = wait_for_port(protocol::CONTROL_PORT);
     let bulk = wait_for_port(protocol::BULK_PORT);
     Booted { control, bulk, started, ready: now() }
@@ -67,6 +77,23 @@ fn standard_streams() {
             // Kept for the life of the process.
             Ok(stream) if stream.as_raw_fd() <= 2 => drop(stream.into_raw_fd()),
             _ => return,
+        }
+    }
+}
+
+/// Loads what a kernel that was not built for this needs for the ports: modules whose names begin so, in their order.
+fn load_drivers() {
+    let entries = fs::read_dir(DRIVERS).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_driver = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("driver-"));
+    let mut drivers: Vec<PathBuf> = entries.filter(is_driver).collect();
+    drivers.sort();
+    for path in drivers {
+        let loaded = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|file| finit_module(&file, c"", 0));
+        match loaded {
+            // An agent that was started anew finds them loaded.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => panic!("load {}: {errno}", path.display()),
         }
     }
 }

@@ -13,6 +13,7 @@ mod checks;
 mod child;
 mod failure;
 mod frames;
+mod handover;
 mod holder;
 mod interface;
 mod kernel_log;

@@ -17,7 +17,7 @@ use crate::{
     checker::Checks,
     child::{self, Child},
     failure::{Outcome, refuse},
-    kernel_log, kexec, memory, now,
+    handover, kernel_log, kexec, memory, now,
     program::Programs,
     reserved, revival,
     transport::Link,
@@ -168,6 +168,7 @@ impl Supervisor {
             Request::Memory => Reply::Memory(memory::settled()?),
             Request::CountReserved { runs } => Reply::Reserved { pages: reserved::count(&runs)? },
             Request::KernelLog => Reply::KernelLog { text: kernel_log::read(kernel_log::LIMIT)? },
+            Request::ShowHandover => Reply::HandoverShown { files: handover::show()? },
             Request::LoadKernel(next) => {
                 kexec::load(&self.bulk, &next, &mut |reply| self.link.send(&reply))?;
                 done()

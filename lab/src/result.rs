@@ -120,6 +120,8 @@ pub enum Profile {
     /// Nothing that costs time: its figures count.
     #[default]
     Fast,
+    /// The same, with all that shortens the outage: its figures count, among its own kind.
+    Tuned,
     /// Checks of locks, memory, lists and leaks, and faults on demand: its figures do not count.
     Debug,
     /// A check of each access to memory, in C and in Rust: its figures do not count.

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc;
 
-use lab::cache::{Built, Cache, Error, Key, Layout, Lock, Ready, disk};
+use lab::cache::{Built, Cache, Error, Key, Layout, Lock, Ready, Removal, disk};
 use lab::host::{Cancel, Progress, Silent};
 use tempfile::TempDir;
 
@@ -63,6 +63,25 @@ fn child(name: &str, cache: &Path) -> Child {
 
 fn cache_of_parent() -> Cache {
     Cache::at(Path::new(&std::env::var_os(CACHE).expect("run by the parent"))).unwrap()
+}
+
+#[test]
+fn what_someone_uses_or_builds_is_not_removed() {
+    let dir = TempDir::new().unwrap();
+    let (user, tidier) = (Cache::at(dir.path()).unwrap(), Cache::at(dir.path()).unwrap());
+    let entry = obtain(&user, Layout::Moved, &Silent).unwrap();
+    assert_eq!(tidier.remove("thing", &entry.dir).unwrap(), Removal::InUse, "it was handed out");
+    let copy = user.clone();
+    drop(user);
+    assert_eq!(tidier.remove("thing", &entry.dir).unwrap(), Removal::InUse, "by a copy too");
+    drop(copy);
+    let builder = Lock::try_take(&tidier.lock_path("thing", &key())).unwrap().unwrap();
+    assert_eq!(tidier.remove("thing", &entry.dir).unwrap(), Removal::InUse, "someone repairs it");
+    drop(builder);
+    assert_eq!(tidier.remove("thing", &entry.dir).unwrap(), Removal::Done);
+    assert!(!entry.dir.exists());
+    assert!(tidier.entry("thing", &key()).find().unwrap().is_none());
+    obtain(&tidier, Layout::Moved, &Silent).unwrap();
 }
 
 #[test]

@@ -95,17 +95,17 @@ fn builds(kernel: &Kernel) -> usize {
 #[test]
 fn a_directory_is_built_again_only_after_an_edit() {
     let bench = Bench::new();
-    let first = bench.obtain(bench.source()).unwrap();
+    let first = bench.obtain(&bench.source()).unwrap();
     assert_eq!(first.release, "7.3.4");
     assert_eq!(first.source.version, "7.3");
     assert!(!first.rust);
     assert!(first.version_string.starts_with("Linux version 7.3.4 (liveupdate-lab@"), "{}", first.version_string);
     assert!(first.version_string.contains(&first.key[..16]), "the banner names the build");
-    assert_eq!(bench.obtain(bench.source()).unwrap(), first);
+    assert_eq!(bench.obtain(&bench.source()).unwrap(), first);
     assert_eq!(builds(&first), 1);
 
     fs::write(bench.tree().join("main.c"), "int main(void) { return 1; }\n").unwrap();
-    let second = bench.obtain(bench.source()).unwrap();
+    let second = bench.obtain(&bench.source()).unwrap();
     assert_eq!(builds(&second), 2);
     assert_eq!(second.build_dir, first.build_dir, "make goes on where it was");
     assert_ne!(second.image_sha256, first.image_sha256);
@@ -117,14 +117,14 @@ fn a_directory_is_built_again_only_after_an_edit() {
 fn a_git_directory_is_judged_by_content() {
     let bench = Bench::new();
     bench.sh("cd linux && git init -q && git add . && git -c user.name=x -c user.email=x@x commit -qm x");
-    let first = bench.obtain(bench.source()).unwrap();
+    let first = bench.obtain(&bench.source()).unwrap();
     bench.sh("touch -d 2001-01-01 linux/main.c");
-    assert_eq!(bench.obtain(bench.source()).unwrap().key, first.key, "the same content");
+    assert_eq!(bench.obtain(&bench.source()).unwrap().key, first.key, "the same content");
     bench.sh("echo '// more' >> linux/main.c");
-    let edited = bench.obtain(bench.source()).unwrap();
+    let edited = bench.obtain(&bench.source()).unwrap();
     assert_ne!(edited.key, first.key);
     bench.sh("echo '// new' > linux/other.c");
-    assert_ne!(bench.obtain(bench.source()).unwrap().key, edited.key, "unknown files count");
+    assert_ne!(bench.obtain(&bench.source()).unwrap().key, edited.key, "unknown files count");
 }
 
 #[test]
@@ -175,12 +175,12 @@ fn a_tarball_is_checked_and_built_once() {
 fn the_compilers_first_error_is_shown() {
     let bench = Bench::new();
     fs::write(bench.tree().join("main.c"), "int main(void) { return nonsense; }\n").unwrap();
-    let Err(Error::Build { excerpt, log, .. }) = bench.obtain(bench.source()) else { panic!("it compiled") };
+    let Err(Error::Build { excerpt, log, .. }) = bench.obtain(&bench.source()) else { panic!("it compiled") };
     assert!(excerpt[0].contains("main.c:1") && excerpt[0].contains("error: "), "{excerpt:?}");
     assert!(fs::read_to_string(&log).unwrap().contains("nonsense"), "the whole log is kept");
 
     fs::write(bench.tree().join("main.c"), "int main(void) { return 0; }\n").unwrap();
-    bench.obtain(bench.source()).unwrap();
+    bench.obtain(&bench.source()).unwrap();
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_refused_option_stops_the_build_with_the_reason() {
 #[test]
 fn each_profile_has_a_build_of_its_own() {
     let bench = Bench::new();
-    let [fast, debug, kasan] = Profile::ALL.map(|profile| {
+    let [fast, tuned, debug, kasan] = Profile::ALL.map(|profile| {
         let provider = Provider::new(&bench.cache).with_profile(profile);
         let kernel = provider.obtain(bench.source(), &Silent, &Cancel::new()).unwrap();
         assert_eq!(kernel.profile, profile);
@@ -204,6 +204,7 @@ fn each_profile_has_a_build_of_its_own() {
         kernel
     });
     assert_ne!(fast.key, debug.key);
+    assert!(tuned.key != fast.key && tuned.build_dir != fast.build_dir);
     assert_ne!(fast.build_dir, debug.build_dir);
     assert_ne!(fast.config_sha256, debug.config_sha256);
     assert!(kasan.key != fast.key && kasan.build_dir != debug.build_dir && kasan.config_sha256 != debug.config_sha256);
@@ -226,7 +227,7 @@ fn a_kernel_and_its_modules_are_compiled_by_what_the_profile_says() {
         assert_eq!(for_module.contains("clang"), clang, "{profile}: {for_module}");
         kernel.key
     });
-    assert!(keys[0] == keys[1] && keys[1] != keys[2], "{keys:?}");
+    assert!(keys[0] == keys[1] && keys[1] == keys[2] && keys[2] != keys[3], "{keys:?}");
 }
 
 /// What a kernel returns from main() instead of zero.
@@ -270,6 +271,29 @@ fn a_patched_kernel_is_built_beside_the_others_and_known_by_its_banner() {
 }
 
 #[test]
+fn a_patched_kernel_takes_its_modules_along() {
+    let bench = Bench::new();
+    bench.sh("cd linux && git init -q && git add . && git -c user.name=x -c user.email=x@x commit -qm x && git tag v1");
+    let sources = bench.dir.path().join("kmod");
+    fs::create_dir(&sources).unwrap();
+    fs::write(sources.join("hello.c"), "int hello;\n").unwrap();
+    let plain = KernelSpec::plain(format!("git:{}#v1", bench.tree().display()).parse().unwrap());
+    let provider = bench.provider("CONFIG_RUST=y\n").with_modules(&sources);
+    let obtain = |value| provider.obtain(plain.clone().with_patch(returning(value)), &Silent, &Cancel::new()).unwrap();
+    let (one, two) = (obtain(1), obtain(2));
+    for kernel in [&one, &two] {
+        module::build(&bench.cache, kernel, &sources, &Silent, &Cancel::new()).unwrap();
+    }
+    assert_eq!(builds(&two), 2, "neither came back to the workbench");
+
+    // Sources that do not build are a matter of the module, not of the kernel.
+    fs::write(sources.join("hello.c"), "int hello\n").unwrap();
+    let three = obtain(3);
+    let built = module::build(&bench.cache, &three, &sources, &Silent, &Cancel::new());
+    assert!(matches!(built, Err(Error::Build { .. })));
+}
+
+#[test]
 fn a_patch_that_does_not_fit_changes_nothing_and_what_it_breaks_is_put_right() {
     let bench = Bench::new();
     bench.sh("cd linux && git init -q && git add . && git -c user.name=x -c user.email=x@x commit -qm x && git tag v1");
@@ -307,7 +331,7 @@ fn words_about_options_build_nothing_anew() {
 fn what_is_no_tree_is_refused() {
     let bench = Bench::new();
     fs::remove_file(bench.tree().join("Kconfig")).unwrap();
-    assert!(matches!(bench.obtain(bench.source()), Err(Error::NotATree { .. })));
+    assert!(matches!(bench.obtain(&bench.source()), Err(Error::NotATree { .. })));
     let nowhere = KernelSource::Path("/nonexistent/linux".into());
     assert!(matches!(bench.obtain(&nowhere), Err(Error::Io { .. })));
 }
@@ -347,13 +371,13 @@ fn cancelled_the_whole_family_of_processes_ends() {
         assert!(words.is_empty(), "still alive: {}", String::from_utf8_lossy(&words));
     });
     fs::write(bench.tree().join("Makefile"), MAKEFILE).unwrap();
-    bench.obtain(bench.source()).unwrap();
+    bench.obtain(&bench.source()).unwrap();
 }
 
 #[test]
 fn a_module_is_built_from_a_copy() {
     let bench = Bench::new();
-    let kernel = bench.obtain(bench.source()).unwrap();
+    let kernel = bench.obtain(&bench.source()).unwrap();
     let sources = bench.dir.path().join("kmod");
     fs::create_dir(&sources).unwrap();
     fs::write(sources.join("hello.c"), "int hello;\n").unwrap();

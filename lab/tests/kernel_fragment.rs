@@ -154,13 +154,16 @@ fn rust_and_kasan_go_together_with_clang_alone() {
     let problems = kasan.problems(SERIES, "CONFIG_KASAN=y\nCONFIG_CC_IS_GCC=y\n", || kconfig);
     assert!(problems.len() == 1 && problems[0].contains("!KASAN || CC_IS_CLANG"), "{problems:?}");
     assert_eq!(Profile::Kasan.compiler(), Compiler::Clang);
-    assert_eq!([Profile::Fast, Profile::Debug].map(Profile::compiler), [Compiler::Gcc; 2]);
+    assert_eq!([Profile::Fast, Profile::Tuned, Profile::Debug].map(Profile::compiler), [Compiler::Gcc; 3]);
 }
 
 #[test]
 fn a_profile_is_named_as_it_is_shown() {
     assert_eq!(Profile::ALL.map(|profile| profile.to_string().parse()), Profile::ALL.map(Ok));
-    assert!("".parse::<Profile>().is_err() && "Debug".parse::<Profile>().unwrap_err().contains("fast, debug or kasan"));
+    assert!(
+        "".parse::<Profile>().is_err()
+            && "Debug".parse::<Profile>().unwrap_err().contains("fast, tuned, debug or kasan")
+    );
 }
 
 proptest! {

@@ -20,6 +20,7 @@ fn every_form_is_taken() {
     assert_eq!(parse(" 7.3.4\n"), KernelSource::Exact(Version { series, patch: 4 }));
     assert_eq!(parse("7.3.0"), KernelSource::Exact(Version { series, patch: 0 }));
     assert_eq!(parse("path:~/linux"), KernelSource::Path("~/linux".into()));
+    assert_eq!(parse("debian:linux-image-amd64"), KernelSource::Package("linux-image-amd64".to_owned()));
     let git = |repository: &str, reference: &str| KernelSource::Git {
         repository: repository.to_owned(),
         reference: reference.to_owned(),
@@ -49,6 +50,8 @@ fn a_refusal_says_why_and_what_would_do() {
         ("~/linux", "`path:`"),
         ("/srv/linux", "`path:`"),
         ("path:", "empty"),
+        ("debian:linux-source-7.3", "linux-image-"),
+        ("debian:linux-image-$(x)", "linux-image-"),
         ("git:https://example.org/linux.git", "after `#`"),
         ("git:#v7.3", "empty"),
         ("git:--upload-pack=evil#x", "dash"),

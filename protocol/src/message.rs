@@ -212,11 +212,18 @@ pub enum Request {
     Memory,
     /// Reads the kernel log.
     KernelLog,
+    /// Reads what Kexec HandOver shows of itself in debugfs. Where that takes it, nothing can be preserved any more.
+    ShowHandover,
     /// Ends the guest.
     PowerOff,
     /// Runs a program that the initramfs carries.
     Execute(Program),
 }
+
+/// Most files that a [`Reply::HandoverShown`] has.
+pub const MAX_SHOWN: usize = 32;
+/// Most bytes of each.
+pub const MAX_SHOWN_BYTES: u64 = 4096;
 
 /// Most pages that one [`Request::Locate`] may ask for: the reply must fit in a frame, fully scattered.
 pub const MAX_LOCATE: u64 = 32_768;
@@ -276,6 +283,11 @@ pub enum Reply {
     KernelLog {
         /// Its text.
         text: String,
+    },
+    /// Answers [`Request::ShowHandover`]: at most [`MAX_SHOWN`] files.
+    HandoverShown {
+        /// The files.
+        files: Vec<Shown>,
     },
     /// Answers [`Request::Check`].
     Checked {
@@ -388,6 +400,15 @@ pub struct Previous {
     pub release: String,
     /// Live updates since the cold boot.
     pub count: u32,
+}
+
+/// A file in debugfs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its path below `kho`.
+    pub name: String,
+    /// Its beginning, at most [`MAX_SHOWN_BYTES`].
+    pub bytes: Vec<u8>,
 }
 
 /// The blackout's two ends, and what the heartbeat page held.

@@ -4,6 +4,7 @@ mod cli;
 mod doctor;
 mod exit;
 mod fuzz;
+mod kernel;
 mod kselftest;
 mod matrix;
 mod merge;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     }
     let exit = match command {
         cli::Command::Scenario(options) => scenario::run(&options, &cancel),
+        cli::Command::Kernel(options) => kernel::run(&options, &cancel),
         cli::Command::Matrix(options) => matrix::run(&options, &cancel),
         cli::Command::Merge(options) => merge::run(&options),
         cli::Command::Kselftest(options) => kselftest::run(&options, &cancel),

@@ -88,9 +88,20 @@ impl Entry<'_> {
     /// It is corrupted or cannot be read.
     pub fn find(&self) -> Result<Option<Ready>, Error> {
         let dir = self.dir();
+        if Manifest::read(&dir)?.is_none() {
+            return Ok(None);
+        }
+        // From here on it stays; it may have gone before.
+        self.cache.keep(self.kind, self.key.short())?;
         let Some(manifest) = Manifest::read(&dir)? else { return Ok(None) };
         manifest.verify(&dir, self.key.as_str())?;
         Ok(Some(Ready { dir, manifest }))
+    }
+
+    /// What it says of itself, if it is there; nothing is verified, and it may be gone at any time.
+    #[must_use]
+    pub fn peek(&self) -> Option<Manifest> {
+        Manifest::read(&self.dir()).ok().flatten()
     }
 
     /// The entry, built by `build` if need be: it fills the directory that it is given.
@@ -123,6 +134,7 @@ impl Entry<'_> {
             Err(error) => return Err(error.into()),
         }
         self.cache.sweep()?;
+        self.cache.keep(self.kind, self.key.short())?;
         match layout {
             Layout::Moved => self.build_aside(build),
             Layout::InPlace => self.build_in_place(build),

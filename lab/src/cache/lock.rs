@@ -26,6 +26,16 @@ impl Lock {
         }
     }
 
+    /// Takes the lock together with others who share it. Who has it alone has it for a moment only.
+    ///
+    /// # Errors
+    /// The lock file cannot be used.
+    pub fn share(path: &Path) -> Result<Self, Error> {
+        let file = open(path)?;
+        file.lock_shared().map_err(|source| Error::io("lock", path, source))?;
+        Ok(Self(file))
+    }
+
     /// Takes the lock, waiting for its holder if need be, and telling who that is.
     /// `purpose` is what the next one who waits will read.
     ///

@@ -3,7 +3,8 @@
 //! ```text
 //! <root>/<kind>/<key>/manifest.json   an entry; without the manifest it is none
 //! <root>/tmp/<kind>.<key>             an attempt, alive while its lock is held
-//! <root>/locks/<kind>.<key>           locks; the kernel drops them with their holder
+//! <root>/locks/<kind>.<key>           locks of those who build; the kernel drops them with their holder
+//! <root>/locks/use.<kind>.<key>       shared ones, of those who use an entry: it is not removed meanwhile
 //! ```
 
 pub mod digest;
@@ -12,9 +13,11 @@ mod entry;
 mod lock;
 mod manifest;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use digest::Key;
 pub use entry::{Built, Entry, Layout, Ready};
@@ -70,6 +73,17 @@ impl Error {
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
+    /// The entries that were handed out, by the names of their locks.
+    uses: Arc<Mutex<BTreeMap<String, Lock>>>,
+}
+
+/// What came of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Done,
+    /// Someone uses it, or builds it.
+    InUse,
 }
 
 impl Cache {
@@ -93,7 +107,7 @@ impl Cache {
             root.canonicalize()
         };
         let root = create().map_err(|source| Error::io("create", root, source))?;
-        Ok(Self { root })
+        Ok(Self { root, uses: Arc::default() })
     }
 
     /// Its directory.
@@ -112,6 +126,32 @@ impl Cache {
     #[must_use]
     pub fn lock_path(&self, kind: &str, key: &Key) -> PathBuf {
         self.root.join("locks").join(format!("{kind}.{key}"))
+    }
+
+    /// Keeps an entry from being removed for as long as this cache, or a copy of it, lives.
+    fn keep(&self, kind: &str, name: &str) -> Result<(), Error> {
+        let name = format!("use.{kind}.{name}");
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let std::collections::btree_map::Entry::Vacant(vacant) = uses.entry(name) {
+            let lock = Lock::share(&self.root.join("locks").join(vacant.key()))?;
+            vacant.insert(lock);
+        }
+        Ok(())
+    }
+
+    /// Removes the folder of an entry that nobody uses or builds.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn remove(&self, kind: &str, folder: &Path) -> Result<Removal, Error> {
+        let locks = self.root.join("locks");
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let Some(_used) = Lock::try_take(&locks.join(format!("use.{kind}.{name}")))? else {
+            return Ok(Removal::InUse);
+        };
+        let Some(_built) = Lock::try_take(&locks.join(format!("{kind}.{name}")))? else { return Ok(Removal::InUse) };
+        entry::remove(folder)?;
+        Ok(Removal::Done)
     }
 
     fn temporary(&self, kind: &str, key: &Key) -> PathBuf {

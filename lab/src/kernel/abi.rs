@@ -112,6 +112,33 @@ pub fn of_tree(tree: &Path) -> Abi {
     }
 }
 
+/// Reads it from what a running kernel shows of what it would hand over: strings of the form `name-v7`, ended by a zero.
+#[must_use]
+pub fn of_running<'a>(shown: impl IntoIterator<Item = &'a [u8]>) -> Abi {
+    let mut abi = Abi::default();
+    for word in shown.into_iter().flat_map(|bytes| bytes.split(|byte| *byte == 0)) {
+        // In a device tree a number stands before it, whose last byte may be anything.
+        let Some((before, version)) = word.windows(2).rposition(|it| it == b"-v").map(|at| word.split_at(at)) else {
+            continue;
+        };
+        let digits = &version[2..];
+        if !(1..=4).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+            continue;
+        }
+        let places = [
+            ("luo-session", &mut abi.session),
+            ("luo-flb", &mut abi.flb),
+            ("reserve-mem", &mut abi.reserve_mem),
+            ("kho", &mut abi.kho),
+            ("luo", &mut abi.luo),
+        ];
+        if let Some((name, place)) = places.into_iter().find(|(name, _)| before.ends_with(name.as_bytes())) {
+            *place = Some(format!("{name}{}", String::from_utf8_lossy(version)));
+        }
+    }
+    abi
+}
+
 fn memory_map(handover: &str) -> Option<MemoryMap> {
     if handover.contains("struct kho_radix_node {") {
         return Some(MemoryMap::RadixTree);
@@ -261,6 +288,17 @@ mod tests {
             ..Abi::default()
         };
         assert_eq!(of_tree(tree.path()), expected);
+    }
+
+    #[test]
+    fn a_running_kernel_shows_strings_among_other_bytes() {
+        let device_tree = b"\xd0\x0d\xfe\xed\0\0compatible\0\x1bkho-v4\0\0LUO\0aluo-session-v2\0";
+        let structure = b"luo-v5\0\0\x01\0\0";
+        let found = of_running([&device_tree[..], structure]);
+        let session = some("luo-session-v2");
+        assert_eq!(found, Abi { kho: some("kho-v4"), luo: some("luo-v5"), session, ..Abi::default() });
+        let odd = of_running([&b"kho-v\0kho-v4x\0other-v3\0\xff-v1\0-v\0"[..], &[0xff; 300]]);
+        assert_eq!(odd, Abi::default());
     }
 
     #[test]

@@ -35,13 +35,11 @@ pub(super) struct Build<'a> {
 }
 
 impl Build<'_> {
-    /// Configures if the fragment changed, and makes what is not up to date. One at a time, with all processors: two
-    /// would take twice as long each.
+    /// Configures if the fragment changed, and makes what is not up to date.
     pub(super) fn run(&self, job: &Job<'_>) -> Result<(), Error> {
         disk::require(self.dir, BUILD_BYTES).map_err(crate::cache::Error::NoSpace)?;
         let series = tree::series(self.tree)?;
-        let alone = job.cache.lock_path("build", &Key::of([("what", "any kernel")]));
-        let _alone = Lock::take(&alone, &format!("builds Linux {series}"), job.progress, job.cancel)?;
+        let _alone = self.alone(series, job)?;
         self.configure(series, job)?;
         let count = Count::begin(&self.extent, self.tree, self.dir);
         job.progress.stage(&format!("build Linux {series}"), count.total);
@@ -52,6 +50,22 @@ impl Build<'_> {
         });
         count.end(steps, made.is_ok());
         made
+    }
+
+    /// Configures, and makes what comes before the kernel itself: headers, tools, and the kernel's Rust.
+    pub(super) fn prepare(&self, job: &Job<'_>) -> Result<(), Error> {
+        disk::require(self.dir, BUILD_BYTES).map_err(crate::cache::Error::NoSpace)?;
+        let series = tree::series(self.tree)?;
+        let _alone = self.alone(series, job)?;
+        self.configure(series, job)?;
+        job.progress.stage(&format!("try the Rust of Linux {series}"), None);
+        self.make(&["prepare"], "the build of the kernel's Rust", job, &mut |step| job.progress.advance(step))
+    }
+
+    /// One at a time, with all processors: two would take twice as long each.
+    fn alone(&self, series: Series, job: &Job<'_>) -> Result<Lock, Error> {
+        let path = job.cache.lock_path("build", &Key::of([("what", "any kernel")]));
+        Ok(Lock::take(&path, &format!("builds Linux {series}"), job.progress, job.cancel)?)
     }
 
     fn configure(&self, series: Series, job: &Job<'_>) -> Result<(), Error> {
@@ -91,9 +105,12 @@ impl Build<'_> {
 
 /// Where the log of work in a directory is kept, also when the directory is thrown away.
 pub(super) fn log_path(job: &Job<'_>, dir: &Path) -> PathBuf {
-    // A build directory has its key for a name, but for a workbench's, which lies in a folder of that name.
-    let named = if dir.ends_with("build") { dir.parent().unwrap_or(dir) } else { dir };
-    let name = named.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // A build directory has its key for a name; a workbench's lies in a folder of that name.
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = match dir.parent() {
+        Some(bench) if dir.ends_with("build") => format!("workbench.{}", name(bench)),
+        _ => name(dir),
+    };
     job.cache.root().join("logs").join(format!("{name}.log"))
 }
 

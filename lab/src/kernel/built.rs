@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::fragment::Fragment;
 use super::resolve::ResolvedSource;
 use super::workbench::Workbench;
-use super::{Abi, Error, Patch, Profile, abi, tree};
+use super::{Abi, Error, Module, Patch, Profile, abi, tree};
 
 /// A kernel, ready to boot and to build modules against.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Kernel {
     pub source_dir: PathBuf,
     /// The build directory, for modules. Of a patched kernel likewise.
     pub build_dir: PathBuf,
+    /// Modules that it needs to reach the agent's host, in the order in which they are loaded; ours have them built in.
+    pub drivers: Vec<Module>,
     /// What has both be this kernel again.
     pub(super) workbench: Option<Workbench>,
     /// What was asked for, and what it came to.

@@ -152,9 +152,15 @@ impl Entry {
         }
         let source: KernelSource =
             self.source.parse().map_err(|error: ParseError| wrong(vec![Turn::Key("source")], error.to_string()))?;
-        if matches!(source, KernelSource::Path(_)) && !self.patches.is_empty() {
-            let message = "a directory is built as it stands: patch it there, or name a commit of it by `git:`";
-            return Err(wrong(vec![Turn::Key("patches")], message.to_owned()));
+        let why = match &source {
+            KernelSource::Path(_) => {
+                Some("a directory is built as it stands: patch it there, or name a commit by `git:`")
+            }
+            KernelSource::Package(_) => Some("a package's image is taken as it is"),
+            _ => None,
+        };
+        if let Some(why) = why.filter(|_| !self.patches.is_empty()) {
+            return Err(wrong(vec![Turn::Key("patches")], why.to_owned()));
         }
         let mut patches = Vec::new();
         for (index, file) in self.patches.iter().enumerate() {

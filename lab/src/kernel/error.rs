@@ -58,6 +58,14 @@ pub enum Error {
         /// How it shows.
         reason: String,
     },
+    /// A package holds no kernel that can be booted here.
+    #[error("Debian package {package} is of no use: {reason}")]
+    NotAPackage {
+        /// Its name.
+        package: String,
+        /// How it shows.
+        reason: String,
+    },
     /// A repository does not have what was asked for.
     #[error("git: {0}")]
     Git(String),

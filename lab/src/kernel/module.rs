@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 
 use super::build::watch;
 use super::tools::Tools;
-use super::{Error, Job, Kernel};
+use super::workbench::Held;
+use super::{Error, Job, Kernel, Profile};
 use crate::cache::digest::Hasher;
-use crate::cache::{Built, Cache, Key, Layout, digest};
+use crate::cache::{Built, Cache, Key, Layout, Lock, Ready, digest};
 use crate::host::{Cancel, Progress};
+
+/// Where the cache keeps modules.
+const KIND: &str = "module";
 
 /// A module built for one kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +35,7 @@ pub fn build(
     cancel: &Cancel,
 ) -> Result<Vec<Module>, Error> {
     let job = Job { cache, progress, cancel };
-    let ready = attempt(&job, kernel, sources, "module", &[])?;
+    let ready = attempt(&job, kernel, sources, KIND, &[])?;
     let modules = ready.manifest.files.iter();
     Ok(modules.map(|(name, made)| Module { path: ready.dir.join(name), sha256: made.sha256.clone() }).collect())
 }
@@ -51,40 +55,102 @@ pub fn clippy(
     attempt(&job, kernel, sources, "module-clippy", &["CLIPPY=1", "KRUSTFLAGS=-Dwarnings"]).map(|_| ())
 }
 
+/// What a module is built against.
+struct Against<'a> {
+    key: &'a str,
+    release: &'a str,
+    profile: Profile,
+    tree: &'a Path,
+    build: &'a Path,
+}
+
 fn attempt(
     job: &Job<'_>,
     kernel: &Kernel,
     sources: &Path,
     kind: &'static str,
     options: &[&str],
-) -> Result<crate::cache::Ready, Error> {
-    let files = files(sources)?;
-    let shown = sources.file_name().unwrap_or(sources.as_os_str()).display();
-    let key = Key::of([("kernel", kernel.key.as_str()), ("sources", &content(sources, &files)?)]);
-    let entry = job.cache.entry(kind, &key);
-    let purpose = format!("builds {shown} for Linux {}", kernel.release);
-    entry.obtain(Layout::Moved, &purpose, (job.progress, job.cancel), |dir| {
-        let copy = dir.join("src");
-        for file in &files {
-            let to = copy.join(file);
-            let place = || {
-                fs::create_dir_all(to.parent().unwrap_or(&copy))?;
-                fs::copy(sources.join(file), &to)
-            };
-            place().map_err(|source| Error::io("copy", &sources.join(file), source))?;
-        }
-        // A workbench may have been another kernel since.
-        let _held = kernel.workbench.as_ref().map(|bench| bench.take(job)).transpose()?;
-        job.progress.stage(&format!("build {shown} for Linux {}", kernel.release), None);
-        let tools = Tools::find(job.cache, kernel.profile.compiler());
-        let mut command = tools.make(&kernel.source_dir, &kernel.build_dir);
-        command.arg(format!("M={}", copy.display())).args(options).arg("modules");
-        let log = job.cache.root().join("logs").join(format!("{kind}.{key}.log"));
-        let what = format!("the build of {shown}");
-        watch(command, &what, &log, dir, job, &mut |step| job.progress.advance(step))
-            .map_err(|error| in_place_of(error, &copy, sources))?;
-        keep_modules(dir, &copy)
-    })
+) -> Result<Ready, Error> {
+    let against = Against {
+        key: &kernel.key,
+        release: &kernel.release,
+        profile: kernel.profile,
+        tree: &kernel.source_dir,
+        build: &kernel.build_dir,
+    };
+    // A workbench may have been another kernel since.
+    let take = || kernel.workbench.as_ref().map(|bench| bench.take(job)).transpose();
+    against.build(sources, kind, options, take, job)
+}
+
+/// Builds modules for a kernel while it is on the workbench, so that it need not come back there for them. Sources that do
+/// not build say so when they are asked for.
+pub(super) fn build_ahead(
+    held: &Held,
+    (key, release): (&Key, &str),
+    profile: Profile,
+    sources: &Path,
+    job: &Job<'_>,
+) -> Result<(), Error> {
+    let against = Against { key: key.as_str(), release, profile, tree: &held.tree, build: &held.build };
+    // Who builds them already may be waiting for this very workbench.
+    let free = Lock::try_take(&job.cache.lock_path(KIND, &against.entry_key(sources)?))?;
+    if free.is_none() {
+        return Ok(());
+    }
+    drop(free);
+    match against.build(sources, KIND, &[], || Ok(None), job) {
+        Ok(_) | Err(Error::Build { .. }) => Ok(()),
+        Err(other) => Err(other),
+    }
+}
+
+impl Against<'_> {
+    fn entry_key(&self, sources: &Path) -> Result<Key, Error> {
+        let content = content(sources, &files(sources)?)?;
+        Ok(Key::of([("kernel", self.key), ("sources", &content)]))
+    }
+
+    /// Builds in a copy, while what `take` gives is held.
+    fn build(
+        &self,
+        sources: &Path,
+        kind: &'static str,
+        options: &[&str],
+        take: impl FnOnce() -> Result<Option<Held>, Error>,
+        job: &Job<'_>,
+    ) -> Result<Ready, Error> {
+        let key = self.entry_key(sources)?;
+        let entry = job.cache.entry(kind, &key);
+        let shown = sources.file_name().unwrap_or(sources.as_os_str()).display();
+        let purpose = format!("builds {shown} for Linux {}", self.release);
+        entry.obtain(Layout::Moved, &purpose, (job.progress, job.cancel), |dir| {
+            let copy = dir.join("src");
+            for file in &files(sources)? {
+                let to = copy.join(file);
+                let place = || {
+                    fs::create_dir_all(to.parent().unwrap_or(&copy))?;
+                    fs::copy(sources.join(file), &to)
+                };
+                place().map_err(|source| Error::io("copy", &sources.join(file), source))?;
+            }
+            let _held = take()?;
+            job.progress.stage(&format!("build {shown} for Linux {}", self.release), None);
+            let tools = Tools::find(job.cache, self.profile.compiler());
+            let mut command = tools.make(self.tree, self.build);
+            command.arg(format!("M={}", copy.display())).args(options).arg("modules");
+            let log = job.cache.root().join("logs").join(format!("{kind}.{key}.log"));
+            let what = format!("the build of {shown}");
+            watch(command, &what, &log, dir, job, &mut |step| job.progress.advance(step))
+                .map_err(|error| in_place_of(error, &copy, sources))?;
+            keep_modules(dir, &copy)
+        })
+    }
+}
+
+/// What a build is a function of.
+pub(super) fn key(kernel: &Kernel, sources: &Path) -> Result<Key, Error> {
+    Ok(Key::of([("kernel", kernel.key.as_str()), ("sources", &content(sources, &files(sources)?)?)]))
 }
 
 /// Keeps the modules, drops the rest.

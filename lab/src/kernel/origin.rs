@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{Error, Job, Series, Version};
 
+pub(super) use debian::{Package, fetch_package, image_package};
 pub(super) use kernel_org::download;
 
 /// Which releases are wanted.

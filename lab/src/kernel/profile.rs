@@ -8,6 +8,8 @@ pub use crate::result::Profile;
 
 /// The fragment that every guest kernel is built with.
 pub const GUEST: &str = include_str!("../../kernel-config/guest.config");
+/// What a kernel is built with besides whose outage is to be short.
+pub const TUNED: &str = include_str!("../../kernel-config/tuned.config");
 /// What a kernel that watches itself is built with besides.
 pub const DEBUG: &str = include_str!("../../kernel-config/debug.config");
 /// What a kernel is built with besides that checks each access to memory.
@@ -17,13 +19,14 @@ pub const KASAN: &str = include_str!("../../kernel-config/kasan.config");
 /// from, it keeps by its profile too.
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Fast, Self::Debug, Self::Kasan];
+    pub const ALL: [Self; 4] = [Self::Fast, Self::Tuned, Self::Debug, Self::Kasan];
 
     /// The configuration that it asks for.
     #[must_use]
     pub fn fragment(self) -> String {
         match self {
             Self::Fast => GUEST.to_owned(),
+            Self::Tuned => format!("{GUEST}\n{TUNED}"),
             Self::Debug => format!("{GUEST}\n{DEBUG}"),
             Self::Kasan => format!("{GUEST}\n{KASAN}"),
         }
@@ -33,7 +36,7 @@ impl Profile {
     #[must_use]
     pub fn compiler(self) -> Compiler {
         match self {
-            Self::Fast | Self::Debug => Compiler::Gcc,
+            Self::Fast | Self::Tuned | Self::Debug => Compiler::Gcc,
             Self::Kasan => Compiler::Clang,
         }
     }
@@ -43,6 +46,8 @@ impl Profile {
     pub fn command_line(self) -> &'static str {
         match self {
             Self::Fast => "",
+            // A character on an emulated serial port costs as much as thousands of instructions.
+            Self::Tuned => "loglevel=5",
             // By default each of two scratch areas is twice what a boot takes, and for KASAN an eighth of all memory is
             // the shadow alone: they would not fit. So much holds the next kernel's shadow and image. With five levels of
             // page tables an interrupt during identify_cpu(), when no feature is known, takes all memory for nobody's.
@@ -55,7 +60,7 @@ impl Profile {
     #[must_use]
     pub fn patience(self) -> u32 {
         match self {
-            Self::Fast => 1,
+            Self::Fast | Self::Tuned => 1,
             Self::Debug | Self::Kasan => 5,
         }
     }
@@ -63,7 +68,7 @@ impl Profile {
     /// Steps that kbuild announces for it, of 7.3.
     pub(super) fn usual_steps(self) -> u64 {
         match self {
-            Self::Fast => 1490,
+            Self::Fast | Self::Tuned => 1490,
             Self::Debug => 1560,
             Self::Kasan => 1515,
         }
@@ -74,6 +79,7 @@ impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fast => "fast",
+            Self::Tuned => "tuned",
             Self::Debug => "debug",
             Self::Kasan => "kasan",
         })
@@ -87,6 +93,6 @@ impl FromStr for Profile {
         Self::ALL
             .into_iter()
             .find(|profile| profile.to_string() == text)
-            .ok_or_else(|| format!("`{text}` is no profile: fast, debug or kasan"))
+            .ok_or_else(|| format!("`{text}` is no profile: fast, tuned, debug or kasan"))
     }
 }

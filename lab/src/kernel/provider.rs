@@ -11,7 +11,7 @@ use super::source::expand_home;
 use super::steps::{self, Extent};
 use super::tools::Tools;
 use super::workbench::Workbench;
-use super::{Error, Job, KernelSource, KernelSpec, Profile, Series, abi, patch, tree, tree_state};
+use super::{Error, Job, KernelSource, KernelSpec, Profile, Series, abi, module, packaged, patch, tree, tree_state};
 use crate::cache::{Built, Cache, Key, Layout, Lock, Ready, digest, write_atomically};
 use crate::host::{Cancel, Progress};
 
@@ -23,6 +23,8 @@ pub struct Provider<'a> {
     /// In place of the profile's.
     fragment: Option<String>,
     options: String,
+    /// The sources of modules that patched kernels get at once.
+    modules: Option<PathBuf>,
     refresh: bool,
 }
 
@@ -37,7 +39,14 @@ impl<'a> Provider<'a> {
     /// Kernels with the lab's configuration, kept in this cache.
     #[must_use]
     pub fn new(cache: &'a Cache) -> Self {
-        Self { cache, profile: Profile::default(), fragment: None, options: String::new(), refresh: false }
+        Self {
+            cache,
+            profile: Profile::default(),
+            fragment: None,
+            options: String::new(),
+            modules: None,
+            refresh: false,
+        }
     }
 
     /// Kernels built for this, unless they say otherwise themselves.
@@ -58,6 +67,13 @@ impl<'a> Provider<'a> {
     #[must_use]
     pub fn with_fragment(mut self, fragment: &str) -> Self {
         self.fragment = Some(fragment.to_owned());
+        self
+    }
+
+    /// Builds these modules for a patched kernel while it is on its workbench: later it would have to come back there.
+    #[must_use]
+    pub fn with_modules(mut self, sources: &Path) -> Self {
+        self.modules = Some(sources.to_path_buf());
         self
     }
 
@@ -84,6 +100,9 @@ impl<'a> Provider<'a> {
         if let KernelSource::Path(path) = &wanted.source {
             return self.in_place(path, &wanted, &recipe, &job);
         }
+        if let KernelSource::Package(name) = &wanted.source {
+            return packaged::obtain(name, self.refresh, &job);
+        }
         let resolved = resolve(&wanted.source, self.refresh, &job)?;
         if wanted.patches.is_empty() {
             self.whole(resolved, &recipe, &job)
@@ -106,7 +125,14 @@ impl<'a> Provider<'a> {
         if let KernelSource::Path(path) = &wanted.source {
             return directory(path, wanted).map(|(source, _)| source);
         }
+        if let KernelSource::Package(name) = &wanted.source {
+            return packaged::obtain(name, self.refresh, &job).map(|kernel| kernel.source);
+        }
         Ok(resolve(&wanted.source, self.refresh, &job)?.source)
+    }
+
+    pub(super) fn cache(&self) -> &'a Cache {
+        self.cache
     }
 
     pub(super) fn recipe(&self, wanted: &KernelSpec) -> Result<Recipe, Error> {
@@ -144,7 +170,7 @@ impl<'a> Provider<'a> {
         let base = recipe.key(&source.sha256, tree::series(&tree)?);
         let key = patched_key(&base, wanted);
         let workbench = Workbench {
-            pristine: tree,
+            pristine: tree.clone(),
             base,
             key: key.clone(),
             patches: wanted.patches.clone(),
@@ -156,7 +182,12 @@ impl<'a> Provider<'a> {
         let purpose = format!("builds {}", wanted.name);
         let ready = entry.obtain(Layout::Moved, &purpose, (job.progress, job.cancel), |dir| {
             let held = workbench.take(job)?;
-            keep_image(&held.build, dir, &held.tree, &recipe)
+            let built = keep_image(&held.build, dir, &held.tree, &recipe)?;
+            let release = built.provenance.get("release").map_or("", String::as_str);
+            if let Some(sources) = self.modules.as_deref().filter(|_| recipe.enables_rust(&tree)) {
+                module::build_ahead(&held, (&key, release), recipe.profile, sources, job)?;
+            }
+            Ok::<_, Error>(built)
         })?;
         let bench = workbench.dir(job);
         let image = ready.dir.join("bzImage");
@@ -212,6 +243,10 @@ impl Recipe {
         Build { tree, dir, fragment: &self.fragment, tools: &self.tools, identity, extent }
     }
 
+    fn enables_rust(&self, tree: &Path) -> bool {
+        tree::series(tree).is_ok_and(|series| self.fragment.enables("RUST", series))
+    }
+
     fn all(&self, series: Series, job: &Job<'_>) -> Extent {
         let memory = steps::memory(job.cache.root(), &series.to_string(), &self.fragment.for_series(series));
         Extent::Whole { memory, usual: self.profile.usual_steps() }
@@ -224,7 +259,7 @@ pub(super) fn patched_key(base: &Key, wanted: &KernelSpec) -> Key {
 }
 
 /// A directory that someone works in, as it is now.
-fn directory(path: &Path, wanted: &KernelSpec) -> Result<(ResolvedSource, PathBuf), Error> {
+pub(super) fn directory(path: &Path, wanted: &KernelSpec) -> Result<(ResolvedSource, PathBuf), Error> {
     let path = expand_home(path);
     let tree = path.canonicalize().map_err(|source| Error::io("open", &path, source))?;
     let source = ResolvedSource {
@@ -267,6 +302,7 @@ fn kernel(ready: &Ready, places: Places, source: ResolvedSource, recipe: &Recipe
         abi: said.unwrap_or_else(|_| abi::of_tree(&source_dir)),
         source_dir,
         build_dir,
+        drivers: Vec::new(),
         source,
         patches: workbench.as_ref().map(|bench| bench.patches.clone()).unwrap_or_default(),
         workbench,

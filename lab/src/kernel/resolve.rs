@@ -50,11 +50,13 @@ pub(super) fn resolve(source: &KernelSource, refresh: bool, job: &Job<'_>) -> Re
     {
         return Ok(found);
     }
-    let memo = memo_path(&requested, job);
+    let memo = memo_path(&requested, job.cache);
     let moving = match source {
         KernelSource::Series(_) => true,
         KernelSource::Git { reference, .. } => !git::is_commit(reference),
-        KernelSource::Exact(_) | KernelSource::Tarball { .. } | KernelSource::Path(_) => false,
+        KernelSource::Package(_) | KernelSource::Exact(_) | KernelSource::Tarball { .. } | KernelSource::Path(_) => {
+            false
+        }
     };
     let remembered = recall(&memo);
     if let Some(memo) = &remembered
@@ -73,14 +75,36 @@ pub(super) fn resolve(source: &KernelSource, refresh: bool, job: &Job<'_>) -> Re
         }
         (answer, _) => answer?,
     };
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let record = serde_json::to_vec_pretty(&Memo { resolved: resolved.source.clone(), at });
-    write_atomically(&memo, &record.map_err(|error| Error::io("describe", &memo, error.into()))?)?;
+    remember(&resolved.source, job.cache)?;
     Ok(resolved)
 }
 
-fn memo_path(requested: &str, job: &Job<'_>) -> PathBuf {
-    job.cache.root().join("resolved").join(format!("{}.json", Key::of([("requested", requested)])))
+/// Remembers an answer.
+pub(super) fn remember(resolved: &ResolvedSource, cache: &cache::Cache) -> Result<(), Error> {
+    let memo = memo_path(&resolved.requested, cache);
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let record = serde_json::to_vec_pretty(&Memo { resolved: resolved.clone(), at });
+    Ok(write_atomically(&memo, &record.map_err(|error| Error::io("describe", &memo, error.into()))?)?)
+}
+
+/// A remembered answer that need not be asked for again.
+pub(super) fn recent(requested: &str, refresh: bool, cache: &cache::Cache) -> Option<ResolvedSource> {
+    recall(&memo_path(requested, cache)).filter(|memo| !refresh && is_fresh(memo)).map(|memo| memo.resolved)
+}
+
+fn memo_path(requested: &str, cache: &cache::Cache) -> PathBuf {
+    cache.root().join("resolved").join(format!("{}.json", Key::of([("requested", requested)])))
+}
+
+/// What a request came to when it was last made.
+pub(super) fn remembered(source: &KernelSource, cache: &cache::Cache) -> Option<ResolvedSource> {
+    recall(&memo_path(&source.to_string(), cache)).map(|memo| memo.resolved)
+}
+
+/// The tree with this content, if it is there.
+pub(super) fn unpacked(content: &str, cache: &cache::Cache) -> Option<PathBuf> {
+    let entry = cache.entry("tree", &tree::key(content));
+    entry.peek().map(|_| entry.dir())
 }
 
 fn recall(memo: &Path) -> Option<Memo> {
@@ -101,6 +125,10 @@ fn ask(source: &KernelSource, requested: &str, job: &Job<'_>) -> Result<Resolved
         KernelSource::Path(path) => Err(Error::NotATree {
             path: path.clone(),
             reason: "a directory is built where it is, not fetched".to_owned(),
+        }),
+        KernelSource::Package(name) => Err(Error::NotATree {
+            path: name.into(),
+            reason: "a package holds an image, and no source that could be built or patched".to_owned(),
         }),
     }
 }

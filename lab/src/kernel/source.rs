@@ -11,7 +11,8 @@ use super::version::{Series, Version};
 /// The forms that are taken, for messages.
 const FORMS: &str = "one of: `7.3` (the newest patch release of a series), `7.3.4` (exactly that release), \
     `path:~/linux` (a directory), `git:URL#REF` or `git:/directory#REF` (a commit, branch or tag), \
-    `https://….tar.xz` (a tarball; also .tar.gz and .tar.zst, optionally with `#sha256=…`)";
+    `https://….tar.xz` (a tarball; also .tar.gz and .tar.zst, optionally with `#sha256=…`), \
+    `debian:linux-image-amd64` (the image of a package, as Debian built it)";
 
 /// A kernel as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub enum KernelSource {
         /// A commit, branch or tag.
         reference: String,
     },
+    /// The image of one of Debian's packages, which is not built here.
+    Package(String),
     /// A tarball.
     Tarball {
         /// Where it is.
@@ -68,6 +71,12 @@ fn parse(text: &str) -> Result<KernelSource, &'static str> {
     }
     if let Some(rest) = text.strip_prefix("git:") {
         return parse_git(rest);
+    }
+    if let Some(name) = text.strip_prefix("debian:") {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+        let is_image =
+            name.strip_prefix("linux-image-").is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain));
+        return if is_image { Ok(KernelSource::Package(name.to_owned())) } else { Err("it is no `linux-image-…`") };
     }
     if text.contains("://") {
         return parse_tarball(text);
@@ -138,6 +147,7 @@ impl fmt::Display for KernelSource {
             Self::Exact(version) => version.fmt(f),
             Self::Path(path) => write!(f, "path:{}", path.display()),
             Self::Git { repository, reference } => write!(f, "git:{repository}#{reference}"),
+            Self::Package(name) => write!(f, "debian:{name}"),
             Self::Tarball { url, sha256: None } => f.write_str(url),
             Self::Tarball { url, sha256: Some(hash) } => write!(f, "{url}#sha256={hash}"),
         }

@@ -165,11 +165,18 @@ mod tests {
         let begin = || Count::begin(&extent, &tree, &build).total;
         // Not there, as when a patch removes it: whatever read it is out of date.
         assert_eq!(begin(), Some(1 + USUAL_REST));
-        fs::write(tree.join("include/x.h"), "").unwrap();
+        let write = |path: &Path, text: &str, second: u64| {
+            fs::write(path, text).unwrap();
+            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
+            fs::File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+        };
+        let (note, header) = (build.join("mm/.a.o.cmd"), tree.join("include/x.h"));
+        write(&note, "deps := /include/x.h\n", 1);
+        write(&header, "", 2);
         assert_eq!(begin(), Some(1 + USUAL_REST));
         Count::begin(&extent, &tree, &build).end(13, true);
         assert_eq!(begin(), Some(1 + 12), "what followed last time follows again");
-        fs::write(build.join("mm/.a.o.cmd"), "deps := /include/x.h\n").unwrap();
+        write(&note, "deps := /include/x.h\n", 3);
         assert_eq!(begin(), Some(12), "compiled since");
     }
 }

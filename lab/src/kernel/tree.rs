@@ -41,7 +41,7 @@ pub(super) fn find(content: &str, job: &Job<'_>) -> Result<Option<PathBuf>, Erro
     }
 }
 
-fn key(content: &str) -> Key {
+pub(super) fn key(content: &str) -> Key {
     Key::of([("content", content)])
 }
 

@@ -19,7 +19,7 @@ use super::patch::{self, Patch};
 use super::steps::{self, Extent};
 use super::tools::Tools;
 use super::{Error, Job, Profile, tree};
-use crate::cache::{Key, Lock, disk, write_atomically};
+use crate::cache::{Cache, Key, Lock, disk, write_atomically};
 
 /// What a build with all its objects takes on the disk, and the folders of a tree.
 const BENCH_BYTES: u64 = 1_200_000_000;
@@ -50,7 +50,7 @@ pub(super) struct Held {
 
 impl Workbench {
     pub(super) fn dir(&self, job: &Job<'_>) -> PathBuf {
-        job.cache.root().join("workbench").join(self.base.short())
+        dir(job.cache, &self.base)
     }
 
     /// Waits for it, and has it be this kernel: patched and built.
@@ -123,6 +123,11 @@ impl Workbench {
         let _ = fs::remove_dir_all(&scratch);
         Ok(all.into_iter().map(Path::to_path_buf).collect())
     }
+}
+
+/// Where the workbench of kernels on top of one with this key is.
+pub(super) fn dir(cache: &Cache, base: &Key) -> PathBuf {
+    cache.root().join("workbench").join(base.short())
 }
 
 fn write_list<'a>(list: &Path, files: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {

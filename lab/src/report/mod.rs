@@ -1,10 +1,11 @@
 //! What a run found out, for people and for machines.
 //!
 //! [`crate::result`] is the one model; [`terminal`] shows it ([`live`] while it comes about, [`conformance`] which requirements
-//! are met, [`matrix`] what becomes of each pair of kernels, [`selftest`] the kernel's own tests), JSON is its serde form, and
+//! are met, [`kernels`] what they ran on, [`matrix`] what becomes of each pair of kernels, [`selftest`] the kernel's own tests), JSON is its serde form, and
 //! its JSON Schema comes from the same types.
 
 pub mod conformance;
+pub mod kernels;
 pub mod live;
 pub mod matrix;
 pub mod selftest;

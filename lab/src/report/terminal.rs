@@ -61,10 +61,12 @@ impl Terminal {
             // Whoever did not ask for a profile need not learn that there are several.
             let profile = match kernel.profile {
                 Profile::Fast => String::new(),
+                Profile::Tuned => ", tuned profile,".to_owned(),
                 slow => format!(", {slow} profile (its times do not count),"),
             };
+            let patches: String = kernel.patches.iter().map(|patch| format!(" + {}", patch.name)).collect();
             eprintln!(
-                "{:>12} Linux {}{profile} from {}, {rust}",
+                "{:>12} Linux {}{patches}{profile} from {}, {rust}",
                 style("Kernel").for_stderr().cyan().bold(),
                 kernel.release,
                 kernel.origin

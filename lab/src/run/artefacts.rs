@@ -60,6 +60,12 @@ impl Artefacts {
         Err(failed(runs)(io::Error::from(io::ErrorKind::AlreadyExists)))
     }
 
+    /// What is in a folder that is there.
+    #[must_use]
+    pub(super) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -9,6 +9,7 @@ pub mod artefacts;
 pub(crate) mod conversation;
 mod demand;
 mod driver;
+pub mod inspect;
 mod outcome;
 pub mod pool;
 pub mod predict;

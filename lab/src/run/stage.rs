@@ -49,6 +49,9 @@ pub enum Error {
     /// The accelerator.
     #[error(transparent)]
     Machine(#[from] machine::Error),
+    /// A kernel did not tell its ABI.
+    #[error("the running kernel could not be asked: {0}")]
+    Inspection(String),
 }
 
 /// Builds what is not built yet.
@@ -95,9 +98,11 @@ impl<'a> Workshop<'a> {
     /// One of them cannot be had or built.
     pub fn provide(&self, wanted: &KernelSpec) -> Result<Bootable, Error> {
         let Self { setup, cache, progress, cancel, .. } = *self;
-        let kernel = Provider::new(cache).with_profile(setup.profile).obtain(wanted, progress, cancel)?;
+        let sources = setup.workspace.join(MODULE_SOURCES);
+        let provider = Provider::new(cache).with_profile(setup.profile).with_modules(&sources);
+        let kernel = provider.obtain(wanted, progress, cancel)?;
         let ours = if kernel.rust {
-            module::build(cache, &kernel, &setup.workspace.join(MODULE_SOURCES), progress, cancel)?
+            module::build(cache, &kernel, &sources, progress, cancel)?
         } else {
             progress.note(&format!("Linux {} has no Rust: its guests run without the module", kernel.release));
             Vec::new()
@@ -111,7 +116,7 @@ impl<'a> Workshop<'a> {
             other => other?,
         };
         let artefact = |module: &kernel::Module| Artefact { path: module.path.clone(), sha256: module.sha256.clone() };
-        let carried: Vec<Artefact> = ours.iter().chain(&test_kho).map(artefact).collect();
+        let carried: Vec<Artefact> = kernel.drivers.iter().chain(&ours).chain(&test_kho).map(artefact).collect();
         let initramfs = image::pack(&self.agent, &carried, cache, progress, cancel)?;
         let module = ours.into_iter().find(|module| module.path.ends_with(MODULE));
         let sums = [module, test_kho].map(|module| module.map(|module| module.sha256));

@@ -64,7 +64,7 @@ fn options_are_checked_before_anything_happens() {
         (&["--kernel", "http://example.org/linux.tar.xz"], &["sha256"]),
         (&["--kernel", "7.3-rc1"], &["git"]),
         (&["--accel", "xen"], &["`xen` is no accelerator", "auto, kvm, tcg or icount"]),
-        (&["--profile", "slow"], &["`slow` is no profile: fast, debug or kasan"]),
+        (&["--profile", "slow"], &["`slow` is no profile: fast, tuned, debug or kasan"]),
         (&["--interface", "lou"], &["luo, module or kexecfs"]),
         (&["--timeout", "0"], &["--timeout", "between 0.1 s and a day"]),
         (&["--timeout", "soon"], &["not a number of seconds"]),

@@ -11,6 +11,7 @@ fn help_names_every_command_and_exit_code() {
     ended.says(&[
         "scenario",
         "kselftest",
+        "kernel",
         "doctor",
         "test",
         "schema",
@@ -19,7 +20,7 @@ fn help_names_every_command_and_exit_code() {
         "130",
         "cargo xtask <COMMAND>",
     ]);
-    for command in ["scenario", "kselftest", "shell", "doctor", "test", "schema"] {
+    for command in ["scenario", "kselftest", "kernel", "shell", "doctor", "test", "schema"] {
         let ended = say(&[command, "--help"]).exits(0);
         assert!(ended.err.is_empty(), "{ended}");
         ended.says(&[&format!("Usage: cargo xtask {command}")]);
@@ -59,6 +60,14 @@ fn the_help_of_scenario_teaches_by_example() {
         "[default: 7.3]",
     ];
     ended.says(&wanted);
+}
+
+#[test]
+fn kernels_are_listed_by_name_and_a_wrong_one_is_told_apart() {
+    let ended = say(&["kernel", "list"]).exits(0);
+    ended.says(&["name", "7.3", "6.17", "7.3-kho-string", "kho-string.patch"]);
+    let ended = say(&["kernel", "build", "7.3-kho-strin"]).exits(2);
+    ended.says(&["names no kernel", "did you mean `7.3-kho-string`?"]);
 }
 
 #[test]

@@ -95,6 +95,65 @@ pub(super) fn fetch_source(version: &str, tarball: &Path, scratch: &Path, job: &
     }
 }
 
+/// A package that holds a kernel's image, or leads to those that hold its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Package {
+    pub(in super::super) name: String,
+    pub(in super::super) version: String,
+    pub(in super::super) sha256: String,
+    /// Others of the same build that it needs.
+    parts: Vec<String>,
+}
+
+/// The newest package of this name; of one that only names another, as `linux-image-amd64` does, that one.
+pub(in super::super) fn image_package(name: &str, job: &Job<'_>) -> Result<Package, Error> {
+    let apt = Apt::prepare("deb", job)?;
+    let show = |name: &str| apt.read("apt-cache", &["show", "--no-all-versions", name]);
+    let listed = show(name)?;
+    let found = match field(&listed, "Depends").and_then(image_in) {
+        Some(real) => package(&show(real)?),
+        None => package(&listed),
+    };
+    found.ok_or_else(|| Error::NotAvailable {
+        requested: format!("debian:{name}"),
+        tried: vec!["Debian's packages: none has this name, or it leads to no image".to_owned()],
+    })
+}
+
+/// Downloads all its parts into a folder.
+pub(in super::super) fn fetch_package(package: &Package, folder: &Path, job: &Job<'_>) -> Result<(), Error> {
+    let apt = Apt::prepare("deb", job)?;
+    let names = package.parts.iter().chain([&package.name]);
+    let wanted: Vec<String> = names.map(|name| format!("{name}={}", package.version)).collect();
+    let arguments: Vec<&str> = ["download"].into_iter().chain(wanted.iter().map(String::as_str)).collect();
+    apt.fetch(&arguments, folder, job)
+}
+
+fn field<'a>(stanza: &'a str, name: &str) -> Option<&'a str> {
+    stanza.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+/// The image that a list of needs names.
+fn image_in(depends: &str) -> Option<&str> {
+    depends
+        .split([',', '|'])
+        .filter_map(|need| need.split_whitespace().next())
+        .find(|it| it.starts_with("linux-image-"))
+}
+
+fn package(stanza: &str) -> Option<Package> {
+    let text = |name| field(stanza, name).map(str::to_owned);
+    let (name, version) = (text("Package")?, text("Version")?);
+    // A newer kernel comes in parts, whose names end alike.
+    let build = name.strip_prefix("linux-image-")?;
+    let needs = field(stanza, "Depends").unwrap_or_default().split([',', '|']);
+    let parts = needs
+        .filter_map(|need| need.split_whitespace().next())
+        .filter(|need| need.strip_suffix(build).is_some_and(|kind| kind.starts_with("linux-") && *need != name));
+    let parts = parts.map(str::to_owned).collect();
+    Some(Package { name, version, sha256: text("SHA256")?, parts })
+}
+
 fn gone(what: &str) -> Error {
     Error::NotAvailable { requested: what.to_owned(), tried: vec!["the package is not what it was".to_owned()] }
 }
@@ -244,6 +303,19 @@ mod tests {
         assert_eq!(upstream("7.3.4-1~bpo13+1").unwrap().to_string(), "7.3.4");
         assert_eq!(upstream("1:6.12.107-1").unwrap().to_string(), "6.12.107");
         assert_eq!(upstream("7.4~rc2-1~exp1"), None);
+    }
+
+    #[test]
+    fn a_package_may_only_name_another() {
+        let stanza = "Package: linux-image-amd64\nVersion: 6.12.9-1\nDepends: linux-image-6.12.9-amd64 (= 6.12.9-1)\n\
+                      SHA256: ab\n";
+        assert_eq!(field(stanza, "Depends").and_then(image_in), Some("linux-image-6.12.9-amd64"));
+        assert_eq!(image_in("kmod, linux-base (>= 4.3~), initramfs-tools | linux-initramfs-tool"), None);
+        assert_eq!(package(stanza).unwrap().version, "6.12.9-1");
+        assert_eq!(package("Package: x\n"), None);
+        let parted = "Package: linux-image-7.2-amd64\nVersion: 7.2-1\nSHA256: ab\nDepends: kmod | x, \
+                      linux-binary-7.2-amd64 (= 7.2-1), linux-modules-7.2-amd64 (= 7.2-1), linux-base (>= 4)\n";
+        assert_eq!(package(parted).unwrap().parts, ["linux-binary-7.2-amd64", "linux-modules-7.2-amd64"]);
     }
 
     #[test]
