@@ -81,6 +81,11 @@ impl Session {
         Self::by_name::<RETRIEVE_SESSION>(&open_device()?, name)
     }
 
+    /// The same by an open device.
+    pub(crate) fn retrieve_by(device: impl AsFd, name: &str) -> Result<Self, Errno> {
+        Self::by_name::<RETRIEVE_SESSION>(device, name)
+    }
+
     fn by_name<const OPERATION: u32>(device: impl AsFd, wanted: &str) -> Result<Self, Errno> {
         let mut name = [0; 64];
         name.get_mut(..wanted.len()).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(wanted.as_bytes());

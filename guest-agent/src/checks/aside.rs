@@ -1,6 +1,10 @@
 //! A process beside the check: another user, another namespace, or one that is to be killed.
 
-use std::{io::Read as _, os::fd::AsFd as _};
+use std::{
+    io::Read as _,
+    marker::PhantomData,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 use rustix::{
     io::Errno,
@@ -33,6 +37,15 @@ impl Aside {
         T: Serialize + DeserializeOwned,
         F: FnOnce(&mut Kept) -> Result<T, Finding>,
     {
+        Self::begin(work)?.wait()
+    }
+
+    /// The same, of several at once: it does not wait until the work is done.
+    pub(super) fn begin<T, F>(work: F) -> Result<Beginning<T>, Finding>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce(&mut Kept) -> Result<T, Finding>,
+    {
         let (reader, writer) = works("pipe2", pipe_with(PipeFlags::CLOEXEC))?;
         // SAFETY: a check has one thread, so that the new process finds every lock as this one left it.
         match unsafe { libc::fork() } {
@@ -56,16 +69,7 @@ impl Aside {
             pid => {
                 drop(writer);
                 let Some(pid) = Pid::from_raw(pid) else { return Err(Finding::new("a process id", pid.to_string())) };
-                let aside = Self { pid };
-                let mut said = Vec::new();
-                let read = std::fs::File::from(reader).take(64 << 10).read_to_end(&mut said);
-                let word = read.ok().and_then(|_| postcard::from_bytes(&said).ok());
-                match word {
-                    Some(Word::Done(value)) => Ok((aside, value)),
-                    Some(Word::Contradicted { expected, came }) => Err(Finding::Contradicted { expected, came }),
-                    Some(Word::NotApplicable(reason)) => Err(Finding::NotApplicable(reason)),
-                    None => Err(Finding::new("the process beside the check to say how it went", "it died")),
-                }
+                Ok(Beginning { aside: Self { pid }, said: reader, work: PhantomData })
             }
         }
     }
@@ -106,6 +110,27 @@ impl Aside {
         let pid = self.pid;
         std::mem::forget(self);
         works("kill of a process beside the check", end(pid))
+    }
+}
+
+/// One that has begun, and may not have done its work yet.
+pub(super) struct Beginning<T> {
+    aside: Aside,
+    said: OwnedFd,
+    work: PhantomData<T>,
+}
+
+impl<T: DeserializeOwned> Beginning<T> {
+    /// Waits for its word.
+    pub(super) fn wait(self) -> Result<(Aside, T), Finding> {
+        let mut said = Vec::new();
+        let read = std::fs::File::from(self.said).take(64 << 10).read_to_end(&mut said);
+        match read.ok().and_then(|_| postcard::from_bytes(&said).ok()) {
+            Some(Word::Done(value)) => Ok((self.aside, value)),
+            Some(Word::Contradicted { expected, came }) => Err(Finding::Contradicted { expected, came }),
+            Some(Word::NotApplicable(reason)) => Err(Finding::NotApplicable(reason)),
+            None => Err(Finding::new("the process beside the check to say how it went", "it died")),
+        }
     }
 }
 

@@ -46,7 +46,9 @@ mod root;
 mod seat;
 mod selftest;
 mod sight;
+mod soil;
 mod state;
+mod stays;
 mod subsystem;
 mod sysfs;
 mod table;
@@ -100,6 +102,25 @@ fn body(check: Check) -> Body {
         }
         Check::LuoSessionsAreHandedOut => Spans { leave: luo::broker::leave, find: luo::broker::find },
         Check::LuoArgumentsAreChecked => Within(luo::layout::arguments),
+        Check::LuoLayoutIsFixed => Within(luo::fixed::layout_is_fixed),
+        Check::LuoPreservesOnlyMemfds => Within(luo::fixed::only_memfds),
+        Check::LuoDeviceIsExclusive => Within(luo::fixed::device_is_exclusive),
+        Check::LuoContentsCross => Spans { leave: luo::contents::leave, find: luo::contents::find },
+        Check::LuoMetadataCrosses => Spans { leave: luo::metadata::leave, find: luo::metadata::find },
+        Check::LuoNamesAndTokensAreExact => Spans { leave: luo::names::leave, find: luo::names::find },
+        Check::LuoFullBlocksCross => Spans { leave: luo::blocks::leave_full, find: luo::blocks::find_full },
+        Check::LuoManyBlocksCross => Spans { leave: luo::blocks::leave_many, find: luo::blocks::find_many },
+        Check::LuoMemoryComesBack => Spans { leave: luo::account::leave, find: luo::account::find },
+        Check::LuoMostOfMemoryCrosses => Spans { leave: luo::most::leave, find: luo::most::find },
+        Check::LuoCrowdCrosses => Spans { leave: luo::crowd::leave, find: luo::crowd::find },
+        Check::LuoCostIsLinear => Spans { leave: luo::cost::leave, find: luo::cost::find },
+        Check::LuoFirstGeneration => Spans { leave: luo::hops::leave_first, find: luo::hops::find_first },
+        Check::LuoSecondGeneration => Spans { leave: luo::hops::leave_second, find: luo::hops::find_second },
+        Check::LuoThirdGeneration => Spans { leave: luo::hops::leave_third, find: luo::hops::find_third },
+        Check::LuoRefusedNameIsNoHarm => {
+            Spans { leave: luo::lost::leave_refused_name, find: luo::lost::find_refused_name }
+        }
+        Check::LuoSealsAreMistaken => Spans { leave: luo::lost::leave_seals, find: luo::lost::find_seals },
         Check::LuoSysfsControlsNothing => Within(sysfs::in_tree_controls_nothing),
         Check::FuzzIoctl => Within(fuzz::ioctls),
         Check::FuzzRestore => Spans { leave: fuzz::leave, find: fuzz::find },
@@ -135,6 +156,7 @@ fn body(check: Check) -> Body {
         Check::SessionsWorkElsewhere => Spans { leave: domain::leave_elsewhere, find: domain::find_elsewhere },
         Check::AgentHandsOutSessions => Spans { leave: agent::leave, find: agent::find },
         Check::BrokerServesAll => Spans { leave: broker::leave, find: broker::find },
+        Check::WhatCameBackStays => Spans { leave: stays::leave, find: stays::find },
         Check::ArgumentsAreChecked => Within(layout::arguments),
         Check::UnknownCommandsAreRefused => Within(layout::unknown_commands),
         Check::EveryCallInThreeStates => Within(table::three_states),

@@ -32,7 +32,7 @@ pub enum Error {
 }
 
 /// Folders in a library's folder whose scenarios belong to it. Those in others are run by path.
-const SUBJECTS: [&str; 2] = [crate::conformance::TAG, "stress"];
+const SUBJECTS: [&str; 3] = [crate::conformance::TAG, "luo", "stress"];
 
 /// A folder of scenarios.
 #[derive(Clone, Debug)]

@@ -101,6 +101,42 @@ checks! {
     LuoSessionsAreHandedOut = "luo-sessions-are-handed-out", Spans, LUO;
     /// Sizes come first, what is not known must be zero, and files are signed.
     LuoArgumentsAreChecked = "luo-arguments-are-checked", Within, LUO;
+    /// While a memfd is preserved its size and holes are fixed, its contents are not; afterwards, and where that was
+    /// refused, nothing is.
+    LuoLayoutIsFixed = "luo-layout-is-fixed", Within, LUO;
+    /// Whatever is no memfd is refused, a file with a name on a tmpfs too.
+    LuoPreservesOnlyMemfds = "luo-preserves-only-memfds", Within, LUO;
+    /// The device has one opener at a time, also when processors race for it.
+    LuoDeviceIsExclusive = "luo-device-is-exclusive", Within, LUO;
+    /// Holes, reserved pages, huge pages, and what is written after PRESERVE_FD, though memory is moved about meanwhile.
+    LuoContentsCross = "luo-contents-cross", Spans, LUO;
+    /// Size, position, mode and seals, each of which holds; name and times are known to be lost.
+    LuoMetadataCrosses = "luo-metadata-crosses", Spans, LUO;
+    /// Names and tokens that begin alike, end alike or are as long as they may be each lead to their own.
+    LuoNamesAndTokensAreExact = "luo-names-and-tokens-are-exact", Spans, LUO;
+    /// Exactly as many sessions and files as blocks hold, made, refused and closed around that number.
+    LuoFullBlocksCross = "luo-full-blocks-cross", Drives, LUO;
+    /// More than a thousand sessions, and a thousand files in one.
+    LuoManyBlocksCross = "luo-many-blocks-cross", Drives, LUO;
+    /// Retrieved, finished, dropped or given up: memory comes back to less than a page a file.
+    LuoMemoryComesBack = "luo-memory-comes-back", Drives, LUO;
+    /// More than half of the machine's memory at once.
+    LuoMostOfMemoryCrosses = "luo-most-of-memory-crosses", Spans, LUO;
+    /// Processes and threads that make, fill and close sessions at once.
+    LuoCrowdCrosses = "luo-crowd-crosses", Spans, LUO;
+    /// What a file costs to preserve, give up and retrieve grows as it does.
+    LuoCostIsLinear = "luo-cost-is-linear", Drives, LUO;
+    /// What is finished and preserved again in the next kernel is under its new name alone.
+    LuoFirstGeneration = "luo-first-generation", Drives, LUO;
+    /// What came, changed and preserved again, with more.
+    LuoSecondGeneration = "luo-second-generation", Drives, LUO;
+    /// And once more.
+    LuoThirdGeneration = "luo-third-generation", Drives, LUO;
+    /// A name that is refused while the last block is full does the next kernel no harm. (7.3.4 panics.)
+    LuoRefusedNameIsNoHarm = "luo-refused-name-is-no-harm", Drives, LUO;
+    /// A memfd that only must not be executed comes back sealed against writing, and one that is sealed after PRESERVE_FD
+    /// without those seals.
+    LuoSealsAreMistaken = "luo-seals-are-mistaken", Drives, LUO;
     /// There is nothing in /sys that could be written to.
     LuoSysfsControlsNothing = "luo-sysfs-controls-nothing", Within, LUO;
 
@@ -291,6 +327,10 @@ checks! {
     AMemfdMustBeAskedFor = "a-memfd-must-be-asked-for", Within, FACES;
     /// A memfd comes back on its pages, with size, position and seals.
     AMemfdCrosses = "a-memfd-crosses", Drives, FACES;
+
+    // guest-agent/src/checks/stays.rs
+    /// What came back is whole, counted and open as it was, stays so when caches are dropped, and is given back whole.
+    WhatCameBackStays = "what-came-back-stays", Spans, FACES;
 
     // guest-agent/src/checks/eventfd.rs
     /// An eventfd comes back with count and flags, and wakes who waits.
