@@ -12,6 +12,7 @@
 //! - [`measure`]: fidelity and time.
 //! - [`selftest`]: the kernel's own tests, on the same machine; [`shell`]: a person at it.
 //! - [`requirement`]: what is asked for, by id; [`conformance`]: which of it the runs prove.
+//! - [`mutants`]: what the runs would see if a mistake were made.
 //! - [`result`]: the one model of what was found out; [`report`]: shows it to people and machines.
 
 pub mod cache;
@@ -22,6 +23,7 @@ pub mod kernel;
 pub mod machine;
 pub mod matrix;
 pub mod measure;
+pub mod mutants;
 pub mod report;
 pub mod requirement;
 pub mod result;

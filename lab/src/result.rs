@@ -3,6 +3,7 @@
 mod conformance;
 mod hop;
 mod matrix;
+mod mutants;
 mod selftest;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::kernel::Abi;
 pub use conformance::{Cell, CellState, Claim, Conformance, Evidence};
 pub use hop::{BadPage, Fidelity, Hop, HopOutcome, HopTime, Phase, PhaseName, Prediction, Proof};
 pub use matrix::{Finding, Matrix, MatrixCell, MatrixKernel, Tally};
+pub use mutants::{Catch, Fate, MutantResult, Mutants};
 pub use selftest::{Selftest, SelftestOutcome};
 
 /// Raised whenever a field changes its name or its meaning.

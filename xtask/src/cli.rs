@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     Test(Test),
     Fuzz(Fuzz),
+    Mutants(Box<Mutants>),
     /// Print the JSON Schema of the results that `--json` writes.
     Schema,
 }
@@ -373,6 +374,61 @@ pub(crate) struct Test {
     /// Leave out the tests that boot guests.
     #[arg(long)]
     pub(crate) no_guests: bool,
+}
+
+const MUTANT_EXAMPLES: &str = "\
+Examples:
+  cargo xtask mutants --list                    all mistakes, and how a user would meet each
+  cargo xtask mutants --filter memfd            those with `memfd` in their name
+  cargo xtask mutants --filter linux/ --all     do not stop at the first red run: who sees what
+  cargo xtask mutants --scenario luo-contents   what this scenario alone catches
+  cargo xtask mutants --json mutants.json       for machines; `--schema` describes it
+
+Without a mistake the suite has to be green, which is tried first. A mutant of the kernel costs half a minute to build.";
+
+/// Make mistakes on purpose, one at a time, and see which of them the scenarios catch.
+#[derive(Debug, Args)]
+#[command(after_help = MUTANT_EXAMPLES)]
+pub(crate) struct Mutants {
+    /// Only those whose name contains this; given several times, any of them.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Vec<String>,
+    /// List them, and run none.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Go on after the first red run.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// These scenarios only, by name or path; all shipped ones if none is named.
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) scenario: Vec<String>,
+    /// The kernel to make mistakes in, and to boot.
+    #[arg(long, default_value = "7.3.4", value_parser = kernel, value_name = "KERNEL")]
+    pub(crate) kernel: KernelSpec,
+    /// What kernels are built for.
+    #[arg(long, default_value = "fast", value_name = "fast|debug|kasan")]
+    pub(crate) profile: Profile,
+    /// What runs the guests.
+    #[arg(long, default_value = "auto", value_name = "auto|kvm|tcg|icount")]
+    pub(crate) accel: Wish,
+    /// Keep the folders of all runs; else only those that are red without a mutant are kept.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Where runs leave their folders.
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub(crate) runs: PathBuf,
+    /// Write all results to this file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) json: Option<PathBuf>,
+    /// Print the JSON Schema of that file, and do nothing else.
+    #[arg(long)]
+    pub(crate) schema: bool,
+    /// Install what is missing without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Tell each step.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 }
 
 /// Fuzz what reads untrusted bytes, guided by coverage: descriptions, frames, scenarios, consoles; and the orchestrator.

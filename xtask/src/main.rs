@@ -8,6 +8,7 @@ mod kernel;
 mod kselftest;
 mod matrix;
 mod merge;
+mod mutants;
 mod runs;
 mod scenario;
 mod shell;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         cli::Command::Doctor(options) => doctor::run(&options),
         cli::Command::Test(options) => test::run(&options, &cancel),
         cli::Command::Fuzz(options) => fuzz::run(&options, &cancel),
+        cli::Command::Mutants(options) => mutants::run(&options, &cancel),
         cli::Command::Schema => {
             println!("{}", lab::report::json_schema());
             Exit::Passed

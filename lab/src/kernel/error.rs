@@ -78,7 +78,7 @@ pub enum Error {
         reason: String,
     },
     /// A patch is none, or does not fit.
-    #[error("{patch} {}:\n{}", to.as_ref().map_or("is of no use".to_owned(), |to| format!("does not apply to Linux {to}")), indent(said))]
+    #[error("{patch} {}:\n{}", to.as_ref().map_or("is of no use".to_owned(), |to| format!("does not apply to {to}")), indent(said))]
     Patch {
         /// Its name.
         patch: String,

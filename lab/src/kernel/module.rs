@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::build::watch;
 use super::tools::Tools;
 use super::workbench::Held;
-use super::{Error, Job, Kernel, Profile};
+use super::{Error, Job, Kernel, Patch, Profile, patch};
 use crate::cache::digest::Hasher;
 use crate::cache::{Built, Cache, Key, Layout, Lock, Ready, digest};
 use crate::host::{Cancel, Progress};
@@ -38,6 +38,33 @@ pub fn build(
     let ready = attempt(&job, kernel, sources, KIND, &[])?;
     let modules = ready.manifest.files.iter();
     Ok(modules.map(|(name, made)| Module { path: ready.dir.join(name), sha256: made.sha256.clone() }).collect())
+}
+
+/// Puts a patched copy of the modules' sources into `into`, where `project` and the patches have them in one folder; that
+/// copy.
+///
+/// # Errors
+/// A patch does not apply.
+pub fn patched(
+    project: &Path,
+    patches: &[Patch],
+    into: &Path,
+    cache: &Cache,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<PathBuf, Error> {
+    let folder = Path::new("kmod");
+    let sources = project.join(folder);
+    for file in files(&sources)? {
+        place(&sources.join(&file), &into.join(folder).join(&file))?;
+    }
+    patch::apply(patches, project, "the module", into, &Job { cache, progress, cancel })?;
+    Ok(into.join(folder))
+}
+
+fn place(from: &Path, to: &Path) -> Result<(), Error> {
+    let placed = fs::create_dir_all(to.parent().unwrap_or(to)).and_then(|()| fs::copy(from, to));
+    placed.map(drop).map_err(|source| Error::io("copy", from, source))
 }
 
 /// Has clippy look at the module's Rust as it is built for `kernel`; warnings are errors.
@@ -127,12 +154,7 @@ impl Against<'_> {
         entry.obtain(Layout::Moved, &purpose, (job.progress, job.cancel), |dir| {
             let copy = dir.join("src");
             for file in &files(sources)? {
-                let to = copy.join(file);
-                let place = || {
-                    fs::create_dir_all(to.parent().unwrap_or(&copy))?;
-                    fs::copy(sources.join(file), &to)
-                };
-                place().map_err(|source| Error::io("copy", &sources.join(file), source))?;
+                place(&sources.join(file), &copy.join(file))?;
             }
             let _held = take()?;
             job.progress.stage(&format!("build {shown} for Linux {}", self.release), None);

@@ -81,7 +81,7 @@ impl Patch {
     }
 
     /// The files that it touches.
-    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(PathBuf::as_path)
     }
 }
@@ -96,7 +96,7 @@ pub(super) fn content(patches: &[Patch]) -> String {
 }
 
 /// Puts into `scratch` every file that the patches touch, as it is in `tree` and then as they want it.
-pub(super) fn apply(patches: &[Patch], tree: &Path, version: &str, scratch: &Path, job: &Job<'_>) -> Result<(), Error> {
+pub(super) fn apply(patches: &[Patch], tree: &Path, what: &str, scratch: &Path, job: &Job<'_>) -> Result<(), Error> {
     for file in patches.iter().flat_map(Patch::files) {
         let (from, to) = (tree.join(file), scratch.join(file));
         let place = || {
@@ -123,7 +123,7 @@ pub(super) fn apply(patches: &[Patch], tree: &Path, version: &str, scratch: &Pat
             // The hunk itself tells what was expected.
             let hunk = fs::read_to_string(&rejected).unwrap_or_default();
             said.extend(hunk.lines().take(LINES).map(str::to_owned));
-            return Err(Error::Patch { patch: patch.name.clone(), to: Some(version.to_owned()), said });
+            return Err(Error::Patch { patch: patch.name.clone(), to: Some(what.to_owned()), said });
         }
     }
     Ok(())
@@ -175,16 +175,16 @@ mod tests {
         let (silent, cancel) = (Silent, Cancel::new());
         let job = Job { cache: &cache, progress: &silent, cancel: &cancel };
         let bump = patch(BUMP).unwrap();
-        apply(std::slice::from_ref(&bump), &tree, "7.3.4", &scratch, &job).unwrap();
+        apply(std::slice::from_ref(&bump), &tree, "Linux 7.3.4", &scratch, &job).unwrap();
         assert_eq!(fs::read_to_string(scratch.join("include/x.h")).unwrap(), "zero\none\nzwei\nthree\n");
         assert_eq!(fs::read_to_string(tree.join("include/x.h")).unwrap(), "zero\none\ntwo\nthree\n");
 
-        let said = apply(&[bump.clone(), bump], &tree, "7.3.4", &scratch, &job).unwrap_err().to_string();
+        let said = apply(&[bump.clone(), bump], &tree, "Linux 7.3.4", &scratch, &job).unwrap_err().to_string();
         for word in ["bump.patch", "7.3.4", "include/x.h", "Hunk #1 FAILED at 1", "-two"] {
             assert!(said.contains(word), "{word}: {said}");
         }
         let gone = patch("--- a/gone.c\n+++ b/gone.c\n@@ -1 +1 @@\n-a\n+b\n").unwrap();
-        let said = apply(&[gone], &tree, "7.3.4", &scratch, &job).unwrap_err().to_string();
+        let said = apply(&[gone], &tree, "Linux 7.3.4", &scratch, &job).unwrap_err().to_string();
         assert!(said.contains("gone.c") || said.contains("find file to patch"), "{said}");
     }
 }

@@ -109,7 +109,7 @@ impl Workbench {
     fn patch(&self, dir: &Path, job: &Job<'_>) -> Result<Vec<PathBuf>, Error> {
         let scratch = dir.join("scratch");
         let _ = fs::remove_dir_all(&scratch);
-        patch::apply(&self.patches, &self.pristine, &self.version, &scratch, job)?;
+        patch::apply(&self.patches, &self.pristine, &format!("Linux {}", self.version), &scratch, job)?;
         let list = dir.join("changed");
         let earlier = fs::read_to_string(&list).unwrap_or_default();
         let wanted = self.files();

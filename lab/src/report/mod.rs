@@ -1,13 +1,14 @@
 //! What a run found out, for people and for machines.
 //!
 //! [`crate::result`] is the one model; [`terminal`] shows it ([`live`] while it comes about, [`conformance`] which requirements
-//! are met, [`kernels`] what they ran on, [`matrix`] what becomes of each pair of kernels, [`selftest`] the kernel's own tests), JSON is its serde form, and
-//! its JSON Schema comes from the same types.
+//! are met, [`kernels`] what they ran on, [`matrix`] what becomes of each pair of kernels, [`selftest`] the kernel's own
+//! tests, [`mutants`] which mistakes are seen), JSON is its serde form, and its JSON Schema comes from the same types.
 
 pub mod conformance;
 pub mod kernels;
 pub mod live;
 pub mod matrix;
+pub mod mutants;
 pub mod selftest;
 pub mod terminal;
 
@@ -15,13 +16,15 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-use crate::result::Report;
+use serde::Serialize;
 
-/// Writes a report as JSON, whole or not at all.
+use crate::result::{Mutants, Report};
+
+/// Writes a report, or a [`Mutants`], as JSON, whole or not at all.
 ///
 /// # Errors
 /// As the file system says.
-pub fn write_json(report: &Report, path: &Path) -> io::Result<()> {
+pub fn write_json(report: &impl Serialize, path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder)?;
     let mut writer = BufWriter::new(file);
@@ -56,6 +59,13 @@ pub fn write_text(text: &str, path: &Path) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// The JSON Schema of [`Mutants`].
+#[must_use]
+pub fn mutants_schema() -> String {
+    let schema = schemars::schema_for!(Mutants);
+    format!("{schema:#}", schema = schema.as_value())
 }
 
 /// The JSON Schema of [`Report`].

@@ -54,12 +54,38 @@ pub enum Error {
     Inspection(String),
 }
 
+/// Which modules guests have, where their kernel can load them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Modules {
+    /// Those of this project's sources.
+    #[default]
+    Own,
+    /// Those made from a folder of sources.
+    From(PathBuf),
+    /// None: for runs that need none.
+    None,
+}
+
 /// Builds what is not built yet.
 ///
 /// # Errors
 /// Something cannot be had or built.
 pub fn set(setup: &Setup<'_>, cache: &Cache, progress: &dyn Progress, cancel: &Cancel) -> Result<Stage, Error> {
-    let workshop = Workshop::open(setup, cache, progress, cancel)?;
+    set_with(setup, Modules::Own, cache, progress, cancel)
+}
+
+/// The same with other modules.
+///
+/// # Errors
+/// Something cannot be had or built.
+pub fn set_with(
+    setup: &Setup<'_>,
+    modules: Modules,
+    cache: &Cache,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Stage, Error> {
+    let workshop = Workshop { modules, ..Workshop::open(setup, cache, progress, cancel)? };
     let kernel = workshop.provide(&setup.kernel)?;
     let mut named = BTreeMap::new();
     for (name, wanted) in &setup.named {
@@ -75,6 +101,7 @@ pub struct Workshop<'a> {
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
     agent: Artefact,
+    modules: Modules,
 }
 
 impl<'a> Workshop<'a> {
@@ -89,7 +116,7 @@ impl<'a> Workshop<'a> {
         cancel: &'a Cancel,
     ) -> Result<Self, Error> {
         let agent = image::build_agent(setup.workspace, cache, &Versions::recall(cache), progress, cancel)?;
-        Ok(Self { setup, cache, progress, cancel, agent })
+        Ok(Self { setup, cache, progress, cancel, agent, modules: Modules::Own })
     }
 
     /// Builds a kernel, its modules and its initramfs, unless they are there.
@@ -98,16 +125,23 @@ impl<'a> Workshop<'a> {
     /// One of them cannot be had or built.
     pub fn provide(&self, wanted: &KernelSpec) -> Result<Bootable, Error> {
         let Self { setup, cache, progress, cancel, .. } = *self;
-        let sources = setup.workspace.join(MODULE_SOURCES);
-        let provider = Provider::new(cache).with_profile(setup.profile).with_modules(&sources);
-        let kernel = provider.obtain(wanted, progress, cancel)?;
-        let ours = if kernel.rust {
-            module::build(cache, &kernel, &sources, progress, cancel)?
-        } else {
-            progress.note(&format!("Linux {} has no Rust: its guests run without the module", kernel.release));
-            Vec::new()
+        let sources = match &self.modules {
+            Modules::Own => Some(setup.workspace.join(MODULE_SOURCES)),
+            Modules::From(folder) => Some(folder.clone()),
+            Modules::None => None,
         };
-        let test_kho = match test_kho::build(cache, &kernel, progress, cancel) {
+        let provider = Provider::new(cache).with_profile(setup.profile);
+        let provider = sources.iter().fold(provider, |provider, sources| provider.with_modules(sources));
+        let kernel = provider.obtain(wanted, progress, cancel)?;
+        let ours = match &sources {
+            Some(sources) if kernel.rust => module::build(cache, &kernel, sources, progress, cancel)?,
+            Some(_) => {
+                progress.note(&format!("Linux {} has no Rust: its guests run without the module", kernel.release));
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        let test_kho = match sources.map_or(Ok(None), |_| test_kho::build(cache, &kernel, progress, cancel)) {
             // It is for plain Kexec HandOver alone, and the kernel is of use without.
             Err(error @ kernel::Error::Build { .. }) => {
                 progress.note(&format!("Linux {} takes no part by plain Kexec HandOver: {error}", kernel.release));
