@@ -128,11 +128,11 @@ pub(in crate::checks) fn leave(context: &mut Context) -> Result<Notes, Finding> 
     // They begin together.
     let until = Instant::now() + Duration::from_millis(300);
     let mut crowd = Vec::new();
-    for process in 0..PROCESSES {
+    for (process, laid) in laid.iter().enumerate() {
         crowd.push(Aside::begin(|kept| {
             let session = works("CREATE_SESSION", Session::create_by(&device, &name(process)))?;
             std::thread::sleep(until.saturating_duration_since(Instant::now()));
-            works("PRESERVE_FD", session.preserve(&laid[process], LAID))?;
+            works("PRESERVE_FD", session.preserve(laid, LAID))?;
             churn(&device, process)?;
             stir(&device, process)?;
             fill(&session, process)?;
