@@ -156,7 +156,10 @@ pub(crate) enum Stop {
 
 impl From<machine::Error> for Stop {
     fn from(error: machine::Error) -> Self {
-        Self::Infrastructure(error.to_string())
+        match error {
+            machine::Error::Cancelled => Self::Cancelled,
+            other => Self::Infrastructure(other.to_string()),
+        }
     }
 }
 

@@ -2,15 +2,12 @@
 
 use lab::result::{AcceleratorKind, Report, Start};
 
-use crate::support::{PATIENCE, bench, text};
+use crate::support::{bench, text};
 
 fn report(words: &[&str]) -> Report {
     let bench = bench();
-    let json = bench.path("results.json");
-    let all: Vec<&str> = [words, &["--json"]].concat();
-    let mut command = bench.scenario(&all);
-    command.arg(text(&json));
-    bench.start(command).end(PATIENCE).exits(0);
+    let json = text(bench.path("results.json"));
+    bench.run(&[words, &["--json", &json]].concat()).exits(0);
     assert_eq!(std::fs::read_dir(bench.runs()).expect("the runs").count(), 0, "green runs leave no folder");
     bench.no_litter();
     serde_json::from_str(&std::fs::read_to_string(json).expect("results")).expect("a report")
