@@ -18,10 +18,10 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hazard {
-    /// The kernel that hands over, by its name in the catalogue.
-    pub from: String,
-    /// The one that it goes to.
-    pub to: String,
+    /// The kernels that hand over, by their names in the catalogue.
+    pub from: Vec<String>,
+    /// Those that it goes to.
+    pub to: Vec<String>,
     /// By which interfaces.
     pub interfaces: Vec<Interface>,
     /// What it comes to.
@@ -64,7 +64,10 @@ impl Hazards {
     /// The one of this pair and interface, if it is known.
     #[must_use]
     pub fn find(&self, from: &str, to: &str, by: Interface) -> Option<&Hazard> {
-        self.0.iter().find(|hazard| hazard.from == from && hazard.to == to && hazard.interfaces.contains(&by))
+        let names = |names: &[String], name: &str| names.iter().any(|named| named == name);
+        let is =
+            |hazard: &&Hazard| names(&hazard.from, from) && names(&hazard.to, to) && hazard.interfaces.contains(&by);
+        self.0.iter().find(is)
     }
 }
 
@@ -72,13 +75,15 @@ impl Hazards {
 mod tests {
     use super::*;
 
-    const ONE: &str = "- {from: 6.17, to: 6.18, interfaces: [kho], outcome: panicked, why: bitmaps of another size}\n";
+    const ONE: &str =
+        "- {from: [6.17], to: [6.18, 6.20], interfaces: [kho], outcome: panicked, why: bitmaps of another size}\n";
 
     #[test]
     fn a_pair_is_found_by_its_interface_alone() {
         let hazards = Hazards::parse("hazards.yaml", ONE).unwrap();
         let found = hazards.find("6.17", "6.18", Interface::Kho).unwrap();
         assert_eq!((found.outcome, found.why.as_str()), (HopOutcome::Panicked, "bitmaps of another size"));
+        assert!(hazards.find("6.17", "6.20", Interface::Kho).is_some());
         assert_eq!(hazards.find("6.18", "6.17", Interface::Kho), None);
         assert_eq!(hazards.find("6.17", "6.18", Interface::Luo), None);
     }

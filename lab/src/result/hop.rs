@@ -18,7 +18,7 @@ pub enum HopOutcome {
     Refused,
     /// The new kernel takes the handover, and says or shows that it has no use for this payload.
     Ignored,
-    /// The new kernel takes the handover, and its interface cannot be opened.
+    /// The new kernel takes the handover, and its interface, or what is in it, cannot be opened.
     Unopenable,
     /// The new kernel panics.
     Panicked,

@@ -25,6 +25,8 @@ const MAX_DAMAGED: u32 = 32;
 const BULK_PIECE: usize = 256 << 10;
 /// How long to listen after an alarm for the lines that explain it.
 const AFTERMATH: Duration = Duration::from_millis(500);
+/// The same, while such lines still come.
+const LONGEST_AFTERMATH: Duration = Duration::from_secs(5);
 
 /// A machine with an agent that answers.
 pub(crate) struct Conversation<'a> {
@@ -335,18 +337,23 @@ impl<'a> Conversation<'a> {
     }
 
     fn alarmed(&mut self, alarm: &Alarm) -> Stop {
-        // The lines behind it say why; the machine may end before they are through.
-        let until = Instant::now() + AFTERMATH;
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
+        // The lines behind it say why, and whether the kernel lived on; the machine may end before they are through.
+        let (last, mut until) = (Instant::now() + LONGEST_AFTERMATH, Instant::now() + AFTERMATH);
+        while let Some(left) = until.min(last).checked_duration_since(Instant::now()) {
             match self.machine.wait(left) {
                 None | Some(Signal::Gone | Signal::ConsoleFlood) => break,
                 Some(Signal::Cancelled) => return Stop::Cancelled,
+                Some(Signal::ConsoleLine) => until = Instant::now() + AFTERMATH,
                 Some(_) => {}
             }
         }
         let tail = self.machine.console.tail(400);
         let at = tail.iter().position(|line| line.contains(&alarm.line)).unwrap_or_default();
-        let evidence = tail.into_iter().skip(at.saturating_sub(2)).take(EVIDENCE).collect();
+        let told = tail.into_iter().skip(at.saturating_sub(2));
+        let panic = |line: &String| line.contains("Kernel panic - not syncing");
+        // However much a complaint says, what it ended in is told.
+        let evidence =
+            told.enumerate().filter(|(at, line)| *at < EVIDENCE || panic(line)).map(|(_, line)| line).collect();
         Stop::Failed(Failure { evidence, ..Failure::new(alarm.kind, alarm.line.clone()) })
     }
 

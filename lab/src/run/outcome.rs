@@ -56,7 +56,7 @@ pub(super) fn classify(known: Known<'_>) -> (Option<HopOutcome>, Vec<String>) {
     };
     match failure.kind {
         KernelPanic => (Some(HopOutcome::Panicked), shown),
-        KernelComplaint if shown.iter().any(|line| line.contains("Kernel panic - not syncing")) => {
+        KernelComplaint if is_fatal(&failure.message) || shown.iter().any(|line| is_fatal(alarm::message(line))) => {
             (Some(HopOutcome::Panicked), shown)
         }
         KernelComplaint | GuestDied | Hung | TimedOut if known.arrival == Arrival::Dark => {
@@ -80,12 +80,28 @@ pub(super) fn classify(known: Known<'_>) -> (Option<HopOutcome>, Vec<String>) {
             match (absent, lines.is_empty()) {
                 (true, true) => (Some(HopOutcome::LostSilently), lines),
                 (true, false) => (Some(HopOutcome::Ignored), lines),
-                (false, _) => (None, lines),
+                (false, _) if failure.kind != Refused => (None, lines),
+                // A system call failed; or none did, and the agent would not take what it was given.
+                (false, _) if failure.errno.is_some() => (Some(HopOutcome::Unopenable), lines),
+                (false, _) => (Some(HopOutcome::Altered), shown),
             }
         }
         UnexpectedlyFound => (Some(HopOutcome::Preserved), shown),
         _ => (None, shown),
     }
+}
+
+/// Whether a kernel does not go on after this line. An oops is a panic for all of ours: they are told `oops=panic`.
+fn is_fatal(text: &str) -> bool {
+    const ENDS: [&str; 6] = [
+        "Kernel panic - not syncing",
+        "BUG: unable to handle ",
+        "BUG: kernel NULL pointer dereference",
+        "Oops: ",
+        "general protection fault",
+        "kernel BUG at ",
+    ];
+    ENDS.iter().any(|end| text.starts_with(end))
 }
 
 /// The log's lines that are of a kind, without their time stamps.
@@ -169,6 +185,9 @@ mod tests {
         let mut warned = failed(FailureKind::KernelComplaint, None);
         assert_eq!(outcome(known(Arrival::Dark, Some(&warned), "")), Some(HopOutcome::Died));
         assert_eq!(outcome(known(Arrival::Open, Some(&warned), "")), None);
+        let oops =
+            Failure { message: "BUG: unable to handle page fault for address: ff89".to_owned(), ..warned.clone() };
+        assert_eq!(outcome(known(Arrival::Open, Some(&oops), "")), Some(HopOutcome::Panicked));
         warned.evidence.push("[    0.1] Kernel panic - not syncing: Attempted to kill the idle task!".to_owned());
         assert_eq!(outcome(known(Arrival::Dark, Some(&warned), "")), Some(HopOutcome::Panicked));
         for (kind, expected) in [
@@ -200,7 +219,11 @@ mod tests {
         let no_heartbeat = failed(FailureKind::Refused, Some(Errno::NOENT));
         assert_eq!(outcome(known(Arrival::Open, Some(&no_heartbeat), "")), Some(HopOutcome::LostSilently));
         let other = failed(FailureKind::Refused, Some(Errno::BUSY));
-        assert_eq!(outcome(known(Arrival::Open, Some(&other), "")), None);
+        assert_eq!(outcome(known(Arrival::Open, Some(&other), "")), Some(HopOutcome::Unopenable));
+        let heartbeat_of_no_size = failed(FailureKind::Refused, None);
+        assert_eq!(outcome(known(Arrival::Open, Some(&heartbeat_of_no_size), "")), Some(HopOutcome::Altered));
+        let check = failed(FailureKind::CheckFailed, None);
+        assert_eq!(outcome(known(Arrival::Open, Some(&check), "")), None);
         let altered = failed(FailureKind::PagesSwapped, None);
         assert_eq!(outcome(known(Arrival::Open, Some(&altered), "")), Some(HopOutcome::Altered));
     }
