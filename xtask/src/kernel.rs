@@ -111,7 +111,7 @@ fn show(named: &Named, cache: &Cache, terminal: &Terminal, cancel: &Cancel) -> R
         let kernel = provider.obtain(spec, terminal, cancel)?;
         let workspace = crate::workspace();
         let module = trial::try_module(&kernel, &workspace.join("kmod"), cache, terminal, cancel)?;
-        let rust = provider.try_rust(spec, terminal, cancel)?;
+        let rust = provider.try_rust(spec, &kernel, terminal, cancel)?;
         let wish = lab::machine::accelerator::Wish::Auto;
         let running = inspect::inspect(&kernel, workspace, wish, cache, terminal, cancel)?;
         let standing = provider.standing(spec)?;

@@ -30,11 +30,20 @@ const RUST: &str = "\nCONFIG_RUST=y\n# CONFIG_MODVERSIONS is not set\n";
 
 impl Provider<'_> {
     /// Whether the kernel's own Rust builds with this machine's compilers: its core, its bindings and its crate, as far as
-    /// they come before the kernel itself.
+    /// they come before the kernel itself. `built` is the kernel as it is built; with Rust in it, it is the proof.
     ///
     /// # Errors
     /// It could not be tried: the source cannot be had, or the work was cancelled.
-    pub fn try_rust(&self, wanted: &KernelSpec, progress: &dyn Progress, cancel: &Cancel) -> Result<Trial, Error> {
+    pub fn try_rust(
+        &self,
+        wanted: &KernelSpec,
+        built: &Kernel,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Trial, Error> {
+        if built.rust {
+            return Ok(Trial { builds: true, said: Vec::new(), asks: asks(&built.source_dir) });
+        }
         let job = Job { cache: self.cache(), progress, cancel };
         if let KernelSource::Package(_) = &wanted.source {
             let said = vec!["a package holds no source".to_owned()];
