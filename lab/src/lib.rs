@@ -10,11 +10,13 @@
 //! - [`scenario`]: from YAML to a plan that can be run.
 //! - [`run`]: one plan on one machine, to its verdict.
 //! - [`measure`]: fidelity and time.
-//! - [`selftest`]: the kernel's own tests, on the same machine; [`shell`]: a person at it.
+//! - [`selftest`]: the kernel's own tests, on the same machine; [`shell`]: a person at it;
+//!   [`bisect`]: which commit broke it.
 //! - [`requirement`]: what is asked for, by id; [`conformance`]: which of it the runs prove.
 //! - [`mutants`]: what the runs would see if a mistake were made.
 //! - [`result`]: the one model of what was found out; [`report`]: shows it to people and machines.
 
+pub mod bisect;
 pub mod cache;
 pub mod conformance;
 pub mod host;

@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Kselftest(Box<Kselftest>),
     Shell(Box<Shell>),
     Kernel(Kernel),
+    Bisect(Box<Bisect>),
     Doctor(Doctor),
     Test(Test),
     Fuzz(Fuzz),
@@ -355,6 +356,59 @@ fn memory(text: &str) -> Result<Size, String> {
         return Err("between 256 MiB and 64 GiB".to_owned());
     }
     Ok(size)
+}
+
+const BISECT_EXAMPLES: &str = "\
+Examples:
+  cargo xtask bisect --good v7.2 --bad HEAD one-object                in the repository of this folder
+  cargo xtask bisect --good v7.2 --bad topic --repository ~/linux --interface luo one-object many-objects
+  cargo xtask bisect --good HEAD~20 --bad HEAD my.yaml                a scenario of your own
+
+Green is good, red is bad; what does not build or boot is skipped, as by `git bisect run`. It works in a clone of its own:
+your checkout, your references and your own bisection stay as they are. Builds are incremental.
+
+Exit codes: 0 if there is an answer, 1 if good is not good or bad is not bad, 69 if the lab could not find out.";
+
+/// Find the commit that broke it: `git bisect`, with scenarios as the judge.
+#[derive(Debug, Args)]
+#[command(after_help = BISECT_EXAMPLES)]
+pub(crate) struct Bisect {
+    /// Scenario files, or names of shipped ones. A commit is good if all of them are green.
+    #[arg(required = true, value_name = "FILE|NAME")]
+    pub(crate) scenarios: Vec<String>,
+    /// A commit at which they are green.
+    #[arg(long, value_name = "REF")]
+    pub(crate) good: String,
+    /// A later one at which they are not.
+    #[arg(long, value_name = "REF")]
+    pub(crate) bad: String,
+    /// The kernel's git repository.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub(crate) repository: PathBuf,
+    /// Only this interface: `luo` (in-tree), `module` (its device) or `kexecfs` (its file system).
+    #[arg(long, value_parser = interface)]
+    pub(crate) interface: Option<protocol::message::Interface>,
+    /// What kernels are built for: `fast`, `debug` or `kasan`.
+    #[arg(long, default_value = "fast", value_name = "fast|debug|kasan")]
+    pub(crate) profile: Profile,
+    /// What runs the guests. `auto` takes KVM only if a guest under it has booted and reported back.
+    #[arg(long, default_value = "auto", value_name = "auto|kvm|tcg|icount")]
+    pub(crate) accel: Wish,
+    /// Seconds that one run may take.
+    #[arg(long, default_value = "300", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: Duration,
+    /// Seconds without a sign of life after which a guest counts as hung.
+    #[arg(long, default_value = "30", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) silence: Duration,
+    /// Where the last bad run leaves its folder.
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub(crate) runs: PathBuf,
+    /// Install what is missing without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Tell each step.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 }
 
 /// Show what this machine has of what the lab needs, and how to get the rest.

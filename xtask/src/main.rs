@@ -1,5 +1,6 @@
 //! The command line of Liveupdate Lab: parses, calls the engine, prints, and says how it went.
 
+mod bisect;
 mod cli;
 mod doctor;
 mod exit;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         cli::Command::Merge(options) => merge::run(&options),
         cli::Command::Kselftest(options) => kselftest::run(&options, &cancel),
         cli::Command::Shell(options) => shell::run(&options, &cancel),
+        cli::Command::Bisect(options) => bisect::run(&options, &cancel),
         cli::Command::Doctor(options) => doctor::run(&options),
         cli::Command::Test(options) => test::run(&options, &cancel),
         cli::Command::Fuzz(options) => fuzz::run(&options, &cancel),
