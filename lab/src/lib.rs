@@ -11,7 +11,7 @@
 //! - [`run`]: one plan on one machine, to its verdict.
 //! - [`measure`]: fidelity and time.
 //! - [`selftest`]: the kernel's own tests, on the same machine; [`shell`]: a person at it;
-//!   [`bisect`]: which commit broke it.
+//!   [`bisect`]: which commit broke it; [`watch`]: what has changed.
 //! - [`requirement`]: what is asked for, by id; [`conformance`]: which of it the runs prove.
 //! - [`mutants`]: what the runs would see if a mistake were made.
 //! - [`result`]: the one model of what was found out; [`report`]: shows it to people and machines.
@@ -33,3 +33,4 @@ pub mod run;
 pub mod scenario;
 pub mod selftest;
 pub mod shell;
+pub mod watch;

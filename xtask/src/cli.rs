@@ -36,6 +36,7 @@ pub(crate) enum Command {
     Shell(Box<Shell>),
     Kernel(Kernel),
     Bisect(Box<Bisect>),
+    Watch(Box<Watch>),
     Doctor(Doctor),
     Test(Test),
     Fuzz(Fuzz),
@@ -356,6 +357,23 @@ fn memory(text: &str) -> Result<Size, String> {
         return Err("between 256 MiB and 64 GiB".to_owned());
     }
     Ok(size)
+}
+
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  cargo xtask watch --kernel path:~/linux one-object          your tree, built incrementally at each change
+  cargo xtask watch --kernel path:~/linux --interface luo -j 1 my.yaml
+  cargo xtask watch my.yaml                                   a scenario that you write
+
+It runs again when the kernel's tree, the module, the agent or a scenario has changed and come to rest. Products of builds
+do not count. Ctrl-C ends it.";
+
+/// Run scenarios again whenever something changes that they are made of.
+#[derive(Debug, Args)]
+#[command(after_help = WATCH_EXAMPLES)]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) scenario: Scenario,
 }
 
 const BISECT_EXAMPLES: &str = "\

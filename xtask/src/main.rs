@@ -14,6 +14,7 @@ mod runs;
 mod scenario;
 mod shell;
 mod test;
+mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         cli::Command::Kselftest(options) => kselftest::run(&options, &cancel),
         cli::Command::Shell(options) => shell::run(&options, &cancel),
         cli::Command::Bisect(options) => bisect::run(&options, &cancel),
+        cli::Command::Watch(options) => watch::run(&options.scenario, &cancel),
         cli::Command::Doctor(options) => doctor::run(&options),
         cli::Command::Test(options) => test::run(&options, &cancel),
         cli::Command::Fuzz(options) => fuzz::run(&options, &cancel),

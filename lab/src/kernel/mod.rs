@@ -43,7 +43,7 @@ pub use patch::Patch;
 pub use profile::{DEBUG, GUEST, KASAN, Profile, TUNED};
 pub use provider::Provider;
 pub use resolve::ResolvedSource;
-pub use source::{KernelSource, ParseError};
+pub use source::{KernelSource, ParseError, expand_home};
 pub use spec::KernelSpec;
 pub use standing::Standing;
 pub use version::{NotAVersion, Series, Version};

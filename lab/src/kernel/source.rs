@@ -170,7 +170,7 @@ impl From<KernelSource> for String {
 
 /// Replaces a leading `~` by the home directory.
 #[must_use]
-pub(super) fn expand_home(path: &Path) -> PathBuf {
+pub fn expand_home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::var_os("HOME")) {
         (Ok(rest), Some(home)) => Path::new(&home).join(rest),
         _ => path.to_path_buf(),

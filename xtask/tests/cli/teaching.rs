@@ -20,7 +20,7 @@ fn help_names_every_command_and_exit_code() {
         "130",
         "cargo xtask <COMMAND>",
     ]);
-    for command in ["scenario", "kselftest", "kernel", "shell", "bisect", "doctor", "test", "schema"] {
+    for command in ["scenario", "kselftest", "kernel", "shell", "bisect", "watch", "doctor", "test", "schema"] {
         let ended = say(&[command, "--help"]).exits(0);
         assert!(ended.err.is_empty(), "{ended}");
         ended.says(&[&format!("Usage: cargo xtask {command}")]);
@@ -127,6 +127,7 @@ fn the_version_of_results_is_in_the_schema_and_documented() {
 fn the_kernels_own_tests_are_listed_and_chosen_by_name() {
     taught("kselftest", 5);
     taught("bisect", 3).says(&["a clone of its own", "skipped"]);
+    taught("watch", 3).says(&["Ctrl-C ends it", "--interface"]);
     taught("shell", 3).says(&["Ctrl-A x", "preserve box"]);
     let ended = say(&["kselftest", "--list"]).exits(0);
     assert_eq!(ended.out.lines().count(), 6, "{ended}");
