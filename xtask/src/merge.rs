@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Merge) -> Exit {
     };
     match &report.matrix {
         Some(matrix) => {
-            println!("{}\n{}\n\n{}", shown::table(matrix), shown::differences(&report), shown::summary(matrix))
+            println!("{}\n{}\n\n{}", shown::table(matrix), shown::differences(&report), shown::summary(matrix));
         }
         None => println!("{}", terminal::table(&report.runs)),
     }
