@@ -292,3 +292,52 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_expected_loss_stands_at_the_last_update() {
+    let preserved = "  - create: {name: a, size: 1}\n  - preserve: a\n";
+    let looked_for = "  - retrieve: a\n  - verify: a\n";
+    let lost = "  - update: {kernel: 7.1, expect: refused}\n";
+    let text = with_steps(&format!("{preserved}{lost}{looked_for}"));
+    assert!(Document::parse("test", "test.yaml", &text).unwrap().plan(Interface::Luo).is_ok());
+    for (steps, message) in [
+        (format!("{lost}  - check: state-is-normal-at-start\n"), "nothing is handed over here that could be refused"),
+        (format!("{preserved}{lost}{looked_for}  - finish\n  - update\n"), "cannot be handed over again"),
+        (format!("{preserved}  - update: {{expect: exploded}}\n{looked_for}"), "exploded"),
+    ] {
+        let text = format!("interfaces: [module]\n{}", with_steps(&steps));
+        let said = match Document::parse("test", "test.yaml", &text) {
+            Ok(document) => document.plan(Interface::Module).unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(said.contains(message), "{steps}: {said}");
+    }
+}
+
+#[test]
+fn a_chain_is_a_round_over_and_over() {
+    let plan = |steps: &str| Document::parse("test", "test.yaml", &with_steps(steps)).unwrap().plan(Interface::Module);
+    let chain = plan("  - chain: {hops: 5, kernels: [7.2, 7.3], keep: 2}\n").unwrap();
+    // Three rounds into each kernel that carry nothing come first.
+    assert_eq!(chain.hops(), 2 * 3 + 5);
+    assert_eq!(chain.kernels().take(3).collect::<Vec<_>>(), ["7.2", "7.3", "7.2"]);
+    let words: Vec<String> = chain.steps.iter().map(|step| chain.describe(&step.action)).collect();
+    let verified = words.iter().filter(|word| word.starts_with("verify"));
+    assert_eq!(verified.clone().next_back().unwrap(), "verify carried … added[4] (3)");
+    assert_eq!((verified.count(), words.last().unwrap().as_str()), (5, "balance the memory"));
+    for (steps, message) in [
+        ("  - chain: {hops: 1001}\n", "at most 1000 hops"),
+        ("  - chain: {hops: 1, kernels: [7.2, 7.3]}\n", "cannot take turns"),
+        ("  - create: {name: a, size: 1}\n  - preserve: a\n  - chain: {hops: 2}\n", "hands over by itself"),
+    ] {
+        let said = complaint(&with_steps(steps));
+        assert!(said.contains(message), "{steps}: {said}");
+    }
+}
+
+#[test]
+fn plain_handover_has_no_files() {
+    let text = "about: a test\ninterfaces: [kho]\nsteps:\n  - create: {name: a, size: 1}\n";
+    let said = complaint(text);
+    assert!(said.contains("plain Kexec HandOver preserves no files"), "{said}");
+}

@@ -94,7 +94,7 @@ fn join(whole: &mut Report, part: Report, first: &str, name: &str) -> Result<(),
             }
         }
         (mine, _) => {
-            let why = if mine.is_some() { "it has none" } else { "the other has none" };
+            let why = if mine.is_some() { "it has none, the other has one" } else { "it has one, the other has none" };
             let (report, first) = (name.to_owned(), first.to_owned());
             return Err(Error::OtherMatrix { report, first, why: why.to_owned() });
         }
@@ -117,4 +117,70 @@ fn join(whole: &mut Report, part: Report, first: &str, name: &str) -> Result<(),
     // What several machines prove together is not the sum of what each does.
     whole.conformance = None;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::message::Interface;
+
+    use super::*;
+    use crate::result::{Accelerator, AcceleratorKind, Environment, HopOutcome, Matrix, MatrixCell, MatrixKernel};
+
+    const ELSEWHERE: Finding = Finding::Elsewhere;
+
+    fn ran(run: usize) -> Finding {
+        let outcome = Some(HopOutcome::Preserved);
+        Finding::Ran { outcome, predicted: None, still_reserved: None, hazard: None, green: true, run }
+    }
+
+    /// Of one machine, on which as many runs were made as cells say.
+    fn part(findings: &[Finding]) -> Report {
+        let accelerator = Accelerator { kind: AcceleratorKind::Tcg, reason: String::new() };
+        let (lab, qemu, host_kernel) = (String::new(), String::new(), String::new());
+        let cell = |(at, finding): (usize, &Finding)| MatrixCell {
+            scenario: "one".to_owned(),
+            interface: Interface::Luo,
+            from: "7.3".to_owned(),
+            to: at.to_string(),
+            finding: finding.clone(),
+        };
+        let kernel = MatrixKernel { name: "7.3".to_owned(), release: Some("7.3.4".to_owned()), unobtainable: None };
+        Report {
+            schema_version: SCHEMA_VERSION,
+            environments: vec![Environment { lab, qemu, accelerator, host_kernel, kernels: Vec::new() }],
+            runs: Vec::new(),
+            pace: None,
+            matrix: Some(Matrix { kernels: vec![kernel], cells: findings.iter().enumerate().map(cell).collect() }),
+            conformance: None,
+            selftests: Vec::new(),
+        }
+    }
+
+    fn joined(parts: &[Report]) -> Result<Report, Error> {
+        merge(parts.iter().enumerate().map(|(at, part)| (format!("{at}.json"), part.clone())).collect())
+    }
+
+    #[test]
+    fn parts_make_a_whole() {
+        let na = Finding::NotApplicable { reason: "no Rust".to_owned() };
+        let parts = [part(&[ran(0), ELSEWHERE, ELSEWHERE]), part(&[ELSEWHERE, ran(0), na.clone()])];
+        let whole = joined(&parts).unwrap();
+        assert_eq!(whole.environments.len(), 2);
+        let findings: Vec<Finding> = whole.matrix.unwrap().cells.into_iter().map(|cell| cell.finding).collect();
+        assert_eq!(findings, [ran(0), ran(0), na]);
+    }
+
+    #[test]
+    fn what_does_not_belong_together_stays_apart() {
+        let said = |parts: &[Report]| joined(parts).unwrap_err().to_string();
+        assert_eq!(said(&[]), "there is no report to join");
+        let one = part(&[ran(0)]);
+        assert!(said(&[one.clone(), one.clone()]).contains("another one has too: 7.3 → 0, one by luo"));
+        assert!(said(&[one.clone(), part(&[ELSEWHERE, ran(0)])]).contains("it has other cells"));
+        assert!(said(&[one.clone(), Report { schema_version: 1, ..one.clone() }]).contains("has schema version 1"));
+        assert!(said(&[one.clone(), Report { matrix: None, ..one.clone() }]).contains("it has none"));
+        let mut newer = part(&[ELSEWHERE]);
+        newer.matrix.as_mut().unwrap().kernels[0].release = Some("7.3.5".to_owned());
+        assert!(said(&[one, newer]).contains("there 7.3 is 7.3.5, here 7.3.4"));
+    }
 }

@@ -65,7 +65,7 @@ fn options_are_checked_before_anything_happens() {
         (&["--kernel", "7.3-rc1"], &["git"]),
         (&["--accel", "xen"], &["`xen` is no accelerator", "auto, kvm, tcg or icount"]),
         (&["--profile", "slow"], &["`slow` is no profile: fast, tuned, debug or kasan"]),
-        (&["--interface", "lou"], &["luo, module or kexecfs"]),
+        (&["--interface", "lou"], &["luo, module, kexecfs or kho"]),
         (&["--timeout", "0"], &["--timeout", "between 0.1 s and a day"]),
         (&["--timeout", "soon"], &["not a number of seconds"]),
         (&["--silence=-3"], &["--silence", "between 0.1 s and a day"]),

@@ -107,7 +107,7 @@ fn the_schema_is_one_and_refuses_what_is_no_result() {
     let schema: serde_json::Value = serde_json::from_str(&ended.out).expect("JSON");
     jsonschema::meta::validate(&schema).expect("a JSON Schema");
     let validator = jsonschema::validator_for(&schema).expect("a schema that validates");
-    for wrong in ["{}", "[]", r#"{"schema_version": 1, "environment": {}, "runs": []}"#] {
+    for wrong in ["{}", "[]", r#"{"schema_version": 2, "environments": {}, "runs": []}"#] {
         let wrong = serde_json::from_str(wrong).expect("JSON");
         assert!(!validator.is_valid(&wrong), "the schema takes {wrong}");
     }
@@ -117,10 +117,34 @@ fn the_schema_is_one_and_refuses_what_is_no_result() {
 fn the_version_of_results_is_in_the_schema_and_documented() {
     let schema: serde_json::Value = serde_json::from_str(&say(&["schema"]).exits(0).out).expect("JSON");
     let properties = schema["properties"].as_object().expect("an object's properties");
-    for name in ["schema_version", "environment", "runs", "conformance"] {
+    for name in ["schema_version", "environments", "runs", "pace", "matrix", "conformance", "selftests"] {
         assert!(properties.contains_key(name), "{properties:?}");
         assert!(properties[name]["description"].is_string(), "{name} is not described");
     }
+}
+
+#[test]
+fn a_matrix_is_split_for_several_machines() {
+    taught("matrix", 5).says(&["a column takes", "hazards.yaml"]);
+    let ended = say(&["matrix", "--emit-github-matrix", "3"]).exits(0);
+    let parts: serde_json::Value = serde_json::from_str(&ended.out).expect("JSON");
+    assert_eq!(parts, serde_json::json!({ "partition": ["1/3", "2/3", "3/3"] }));
+    say(&["matrix", "--partition", "4/3"]).exits(2).says(&["1/4 to 4/4"]);
+    say(&["matrix", "--kernels", "7.3-kho-strnig"]).exits(2).says(&["did you mean `7.3-kho-string`?"]);
+    let names_kernels = workspace().join("scenarios/versions/there-and-back.yaml");
+    say(&["matrix", &names_kernels.to_string_lossy()]).exits(2).says(&["names a kernel itself (7.2)"]);
+    say(&["matrix", "red-skipped-kexec"]).exits(2).says(&["no update that could come to something"]);
+    say(&["matrix", "plain-kho", "--interfaces", "luo"]).exits(2).says(&["none of these scenarios"]);
+}
+
+#[test]
+fn results_that_cannot_be_joined_say_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("other.json");
+    std::fs::write(&path, "{}").expect("a file");
+    let path = path.to_string_lossy();
+    say(&["merge", &path]).exits(2).says(&["other.json cannot be read", "schema_version"]);
+    say(&["merge", "nowhere.json"]).exits(2).says(&["nowhere.json cannot be read"]);
 }
 
 #[test]
