@@ -96,7 +96,8 @@ impl Terminal {
 fn print(run: &Run) {
     let seconds = format!("[{:>7.3}s]", run.wall_ms as f64 / 1e3);
     let label = if run.is_green() { style("PASS").green().bold() } else { style(red_label(run)).red().bold() };
-    println!("{label:>12} {seconds} {} {}", style(interface(run)).magenta(), style(&run.scenario).bold());
+    let title = style(&run.scenario).bold();
+    println!("{label:>12} {seconds} {} {title}{}", style(interface(run)).magenta(), style(route(run)).dim());
     match &run.outcome {
         Outcome::Failed(failure) if run.is_green() => {
             println!("{:>23} red, as it must be: {}", "", plain(&failure.message));
@@ -127,6 +128,18 @@ fn print(run: &Run) {
     if !run.is_green() && !run.artefacts.is_empty() {
         println!("{:>23} kept: {}  (the same machine by hand: sh {}/qemu.sh)", "", run.artefacts, run.artefacts);
     }
+}
+
+/// The kernels that a run went through, if there are several; of a chain its first few.
+fn route(run: &Run) -> String {
+    const SHOWN: usize = 4;
+    let Some(first) = run.hops.first().filter(|_| run.hops.iter().any(|hop| hop.from != hop.to)) else {
+        return String::new();
+    };
+    let names: Vec<&str> =
+        std::iter::once(&first.from).chain(run.hops.iter().map(|hop| &hop.to)).map(String::as_str).collect();
+    let more = if names.len() > SHOWN { " → …" } else { "" };
+    format!(" ({}{more})", plain(&names[..names.len().min(SHOWN)].join(" → ")))
 }
 
 /// What became of a hop's payload, if that is not simply that it is there.
