@@ -7,6 +7,10 @@ use crate::failure::{Outcome, Tell};
 const READ_ALL: libc::c_int = 3;
 const SIZE_BUFFER: libc::c_int = 10;
 
+/// What Kexec HandOver says that takes what it was handed; the second before 6.19.
+const FOUND: [&str; 2] =
+    ["KHO: found kexec handover data.", "KHO: found kexec handover data. Will skip init for some devices"];
+
 /// Most bytes of log that a reply carries.
 pub(crate) const LIMIT: usize = 256 << 10;
 
@@ -36,7 +40,7 @@ pub(crate) fn handover() -> Option<Handover> {
 
 fn find_handover(log: &str) -> Option<Handover> {
     let mut words = log.lines().filter_map(kernels_words);
-    words.find(|&words| words == "KHO: found kexec handover data.")?;
+    words.find(|words| FOUND.contains(words))?;
     Some(Handover { previous: words.find_map(parse_previous) })
 }
 
@@ -64,6 +68,7 @@ mod tests {
     use super::*;
 
     const FOUND: &str = "<6>[    0.000000] KHO: found kexec handover data.";
+    const BEFORE_6_19: &str = "<6>[    0.000000] KHO: found kexec handover data. Will skip init for some devices";
 
     fn previous(line: &str) -> Option<Previous> {
         find_handover(&format!("{FOUND}\n{line}\n")).and_then(|found| found.previous)
@@ -77,6 +82,7 @@ mod tests {
         assert_eq!(previous("<6>KHO: exec from: a (count 1)").map(|found| found.count), Some(1));
         // Before 7.1.
         assert_eq!(find_handover(FOUND), Some(Handover { previous: None }));
+        assert_eq!(find_handover(BEFORE_6_19), Some(Handover { previous: None }));
     }
 
     #[test]
@@ -92,6 +98,7 @@ mod tests {
             "<6>[    0.000000] KHO: exec from: a",
             "<6>[    0.000000",
             "<12>[    1.000000] KHO: found kexec handover data.",
+            "<6>[    0.000000] KHO: found kexec handover data. Not.",
         ] {
             assert_eq!(previous(line), None, "{line}");
             assert_eq!(find_handover(line), None, "{line}");
