@@ -68,7 +68,10 @@ pub(super) fn classify(known: Known<'_>) -> (Option<HopOutcome>, Vec<String>) {
             Some(_) => without_handover(known.log),
             None => (None, shown),
         },
-        PageCorrupted | PagesSwapped | PageMoved | WrongSize | WorkloadBroken => (Some(HopOutcome::Altered), shown),
+        PageCorrupted | PagesSwapped | PageMoved | WrongSize | WorkloadBroken => {
+            let lines = lines(known.log, is_complaint);
+            (Some(HopOutcome::Altered), if lines.is_empty() { shown } else { lines })
+        }
         Refused if known.arrival == Arrival::Awake => match failure.errno.map(Errno::from_raw_os_error) {
             // There is no such interface, and so nobody who could want the payload.
             Some(Errno::NOENT | Errno::NODEV) | None => (Some(HopOutcome::Ignored), lines(known.log, is_complaint)),
@@ -120,7 +123,8 @@ fn is_refusal(level: u8, text: &str) -> bool {
 
 /// What an orchestrator says when it cannot use what it was given: a warning or worse.
 fn is_complaint(level: u8, text: &str) -> bool {
-    const SPEAKERS: [&str; 6] = ["KHO: ", "luo: ", "memfd_luo: ", "liveupdate: ", "liveupdate_lab: ", "kho_block: "];
+    const SPEAKERS: [&str; 7] =
+        ["KHO: ", "luo: ", "memfd_luo: ", "liveupdate: ", "liveupdate_lab: ", "kho_block: ", "plain_kho: "];
     level <= 4 && SPEAKERS.iter().any(|speaker| text.starts_with(speaker))
 }
 
