@@ -215,7 +215,16 @@ fn judge(
             break;
         }
     }
-    Ok(if by.is_empty() { Fate::Missed { runs } } else { Fate::Caught { by, runs: first } })
+    Ok(match (by.is_empty(), runs) {
+        (true, 0) => {
+            let names: Vec<&str> = mutant.interfaces().iter().map(|interface| interface.name()).collect();
+            Fate::Error {
+                message: format!("none of the scenarios goes through {}, which it can affect", names.join(" or ")),
+            }
+        }
+        (true, _) => Fate::Missed { runs },
+        (false, _) => Fate::Caught { by, runs: first },
+    })
 }
 
 fn one(

@@ -2,13 +2,13 @@
 
 use rustix::{
     fd::{AsFd as _, AsRawFd as _, BorrowedFd},
-    io::Errno,
+    io::{Errno, FdFlags, fcntl_getfd},
 };
 
 use super::filled;
 use crate::{
     checks::{
-        context::{Context, Finding, refused, works},
+        context::{Context, Finding, refused, same, works},
         raw::{Argument, IN_TREE, any_call},
     },
     luo::{Session, open_device},
@@ -24,6 +24,7 @@ const FINISH: u32 = 0x42;
 pub(in crate::checks) fn arguments(_: &mut Context) -> Result<(), Finding> {
     let mut memory = Argument::new()?;
     let session = works("CREATE_SESSION", Session::create("layout"))?;
+    same("the flags of a session's descriptor", FdFlags::CLOEXEC, works("F_GETFD", fcntl_getfd(&session))?)?;
     let file = filled(4096, 1)?;
     let mut call = |file: BorrowedFd<'_>, number: u32, words: &[u32]| -> Result<(), Errno> {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
