@@ -27,10 +27,12 @@ use crate::{failure::Outcome, memory};
 
 /// What a hog leaves free, more or less: enough for the processes that look on. One that was killed for being too
 /// greedy is followed by one that is less so, and so are those after it: this kernel needs as much.
-const LEFT: [u64; 4] = [4 << 20, 8 << 20, 12 << 20, 16 << 20];
+const LEFT: [u64; 6] = [4 << 20, 8 << 20, 12 << 20, 16 << 20, 20 << 20, 24 << 20];
 /// What it takes at a time: a huge page, as long as there are some. A kernel that looks after each page takes half a
 /// minute for as much memory in small ones.
 const PIECE: usize = 2 << 20;
+/// What the next one to go has.
+const SPARE: usize = 32 << 20;
 /// Of a memfd that can be filled before the hog has come.
 const THIRST: u64 = 32 << 20;
 /// Of a memory file.
@@ -56,14 +58,28 @@ fn take_all() -> Result<Aside, Finding> {
     }
 }
 
+/// A process that is the next to go, where the first one has gone and memory is wanting still: else it would be the one
+/// that holds the lab's session.
+fn spare() -> Result<Aside, Finding> {
+    let (spare, ()) = Aside::start(|_| {
+        works("write oom_score_adj", fs::write("/proc/self/oom_score_adj", "999").map_err(|_| Errno::PERM))?;
+        works("mmap", take(SPARE))
+    })?;
+    Ok(spare)
+}
+
+/// Takes memory for as long as the process lives.
+fn take(bytes: usize) -> Result<(), Errno> {
+    let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::POPULATE);
+    // SAFETY: a new mapping, wherever the kernel sees fit, which nobody uses.
+    unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, protection, flags) }.map(drop)
+}
+
 fn fill_up(left: u64) -> Result<Aside, Finding> {
     let (hog, ()) = Aside::start(|_| {
         works("write oom_score_adj", fs::write("/proc/self/oom_score_adj", "1000").map_err(|_| Errno::PERM))?;
         while memory::counters()?.available > left {
-            let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::POPULATE);
-            // SAFETY: a new mapping, wherever the kernel sees fit, which nobody uses.
-            let mapped = unsafe { mmap_anonymous(std::ptr::null_mut(), PIECE, protection, flags) };
-            if mapped.is_err() {
+            if take(PIECE).is_err() {
                 break;
             }
         }
@@ -134,6 +150,7 @@ pub(super) fn prepare(context: &mut Context) -> Result<(), Finding> {
     let thirsty = works("memfd_create", memfd_create("thirsty", MemfdFlags::CLOEXEC))?;
     works("ftruncate", ftruncate(&thirsty, THIRST))?;
     let token = driver.preserve(&thirsty, PreserveFlags::MEMFD)?;
+    let spare = spare()?;
     let mut hog = take_all()?;
     for _ in 0..3 {
         let error = driver.prepare().map_err(|error| error.errno());
@@ -164,7 +181,7 @@ pub(super) fn prepare(context: &mut Context) -> Result<(), Finding> {
         }
         same("participants", participants, driver.status()?.participants)?;
     }
-    drop(hog);
+    drop((hog, spare));
     driver.preserve(&thirsty, PreserveFlags::MEMFD)?;
     driver.prepare()?;
     driver.cancel()?;
@@ -195,6 +212,7 @@ pub(super) fn leave(context: &mut Context) -> Result<Notes, Finding> {
 pub(super) fn find(context: &mut Context, notes: &Notes) -> Result<(), Finding> {
     let tokens: Vec<u64> = notes.read()?;
     drop(context.device()?);
+    let _spare = spare()?;
     let mut hog = Some(take_all()?);
     let begun = Instant::now();
     let mut session = None;
