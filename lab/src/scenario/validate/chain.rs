@@ -10,8 +10,10 @@ use crate::scenario::raw::{self, Names};
 /// Most updates of one chain.
 const MAX_HOPS: u32 = 1000;
 /// Updates into each kernel that hand over nothing, before the first that does: what they leave of the memory is what
-/// the others must leave of it.
-const EMPTY_ROUNDS: u32 = 3;
+/// the others must leave of it. A long chain has time for as many as it takes to see a single page.
+fn empty_rounds(hops: u32) -> u32 {
+    if hops < 50 { 3 } else { 9 }
+}
 /// What goes all the way.
 const CARRIED: &str = "carried";
 
@@ -35,7 +37,7 @@ impl Walk<'_> {
         if kernels > hops {
             return Err((at("kernels"), format!("{kernels} kernels cannot take turns in {hops} hops"), None));
         }
-        for round in 0..kernels * EMPTY_ROUNDS {
+        for round in 0..kernels * empty_rounds(hops) {
             self.update(&update(round))?;
             self.push(Action::Account(Load::Empty));
         }
