@@ -30,6 +30,7 @@ fn every_shipped_scenario_comes_out_as_it_must() {
         assert!(run.artefacts.is_empty(), "a green run keeps no folder: {run:#?}");
         match run.must_fail {
             Some(kind) => is_red_for_its_reason(run, kind),
+            None if run.hops.last().is_some_and(Hop::is_expected_loss) => is_lost_as_it_must(run),
             None => is_proven(run),
         }
     }
@@ -141,6 +142,17 @@ fn is_red_for_its_reason(run: &Run, kind: FailureKind) {
         // What was damaged was damaged before: the update itself moved nothing.
         assert_eq!(hop.fidelity.in_place, hop.fidelity.pages, "{hop:#?}");
     }
+}
+
+/// The last update lost what it was handed, the new kernel is the one that was loaded, and lines show what became of it
+/// unless it is that nobody asks for it.
+fn is_lost_as_it_must(run: &Run) {
+    let Some((last, before)) = run.hops.split_last() else { panic!("no hop: {run:#?}") };
+    let told = !last.evidence.is_empty() || last.outcome == Some(HopOutcome::Ignored);
+    assert!(proof(last).is_new_kernel() && told, "{last:#?}");
+    assert_eq!(last.fidelity.pages, 0, "{last:#?}");
+    before.iter().zip(1..).for_each(|(hop, number)| is_a_hop(hop, number));
+    assert!(run.steps.last().is_some_and(|step| !step.ok), "the loss was looked for: {run:#?}");
 }
 
 fn is_proven(run: &Run) {
